@@ -1,0 +1,1 @@
+//! Floor 1: configuration, one struct for each concern.

@@ -1,0 +1,159 @@
+//! Every key there is. Below the storage's root:
+//!
+//! ```text
+//! docker/registry/v2/
+//! ├── blobs/<alg>/<hex[0:2]>/<hex>/data                 the bytes, by digest; manifests too
+//! └── repositories/<name>/
+//!     ├── _layers/<alg>/<hex>/link                      gives the repository access to a blob
+//!     ├── _manifests/
+//!     │   ├── revisions/<alg>/<hex>/link                gives it access to a manifest
+//!     │   └── tags/<tag>/
+//!     │       ├── current/link                          where the tag points
+//!     │       └── index/<alg>/<hex>/link                where it ever pointed
+//!     ├── _referrers/…                                  ours: the referrers index
+//!     └── _uploads/<uuid>/
+//!         ├── data                                      the partial
+//!         ├── startedat                                 RFC 3339, UTC; without it the upload is unknown
+//!         ├── hashstates/<alg>/<offset>                 distribution's form of a running digest
+//!         └── record                                    ours: what is needed to go on
+//! ```
+//!
+//! This is distribution's layout (its `registry/storage/paths.go`); names marked as ours are ignored
+//! by it. A `link` holds `alg:hex` and nothing else.
+
+use super::Key;
+use crate::oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
+
+const ROOT: &str = "docker/registry/v2";
+
+/// The folder that holds all repositories.
+pub fn repositories() -> Key {
+    Key::from_checked(format!("{ROOT}/repositories"))
+}
+
+/// The folder of one repository.
+pub fn repository(name: &RepositoryName) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}"))
+}
+
+/// The folder of all blobs of one algorithm.
+pub fn blobs(algorithm: Algorithm) -> Key {
+    Key::from_checked(format!("{ROOT}/blobs/{algorithm}"))
+}
+
+/// The bytes of a blob.
+pub fn blob_data(digest: &Digest) -> Key {
+    let hex = digest.hex();
+    Key::from_checked(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
+}
+
+/// The folder of a repository's links to blobs of one algorithm.
+pub fn layer_links(name: &RepositoryName, algorithm: Algorithm) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_layers/{algorithm}"))
+}
+
+/// A repository's link to a blob.
+pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_layers/{}/{}/link", digest.algorithm(), digest.hex()))
+}
+
+/// The folder whose presence says that a repository holds manifests.
+pub fn manifests(name: &RepositoryName) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests"))
+}
+
+/// The folder of a repository's manifests of one algorithm.
+pub fn revisions(name: &RepositoryName, algorithm: Algorithm) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/revisions/{algorithm}"))
+}
+
+/// A repository's link to a manifest.
+pub fn revision_link(name: &RepositoryName, digest: &Digest) -> Key {
+    Key::from_checked(format!(
+        "{ROOT}/repositories/{name}/_manifests/revisions/{}/{}/link",
+        digest.algorithm(),
+        digest.hex()
+    ))
+}
+
+/// The folder of a repository's tags.
+pub fn tags(name: &RepositoryName) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags"))
+}
+
+/// The folder of one tag.
+pub fn tag(name: &RepositoryName, tag: &Tag) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}"))
+}
+
+/// Where a tag points.
+pub fn tag_current(name: &RepositoryName, tag: &Tag) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/current/link"))
+}
+
+/// That a tag once pointed at a manifest.
+pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
+    Key::from_checked(format!(
+        "{ROOT}/repositories/{name}/_manifests/tags/{tag}/index/{}/{}/link",
+        digest.algorithm(),
+        digest.hex()
+    ))
+}
+
+/// The folder of our referrers index of a repository.
+pub fn referrers(name: &RepositoryName) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers"))
+}
+
+/// The folder of a repository's uploads.
+pub fn uploads(name: &RepositoryName) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads"))
+}
+
+/// The folder of one upload.
+pub fn upload(name: &RepositoryName, id: UploadId) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}"))
+}
+
+/// The partial data of an upload.
+pub fn upload_data(name: &RepositoryName, id: UploadId) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/data"))
+}
+
+/// When an upload was started; goes last when an upload is removed.
+pub fn upload_started_at(name: &RepositoryName, id: UploadId) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/startedat"))
+}
+
+/// Our record of an upload.
+pub fn upload_record(name: &RepositoryName, id: UploadId) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/record"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_distributions_to_the_letter() {
+        let name: RepositoryName = "library/app".parse().unwrap();
+        let hex = "ab".repeat(32);
+        let digest = Digest::from_hex(Algorithm::Sha256, &hex).unwrap();
+        let tag_name: Tag = "v1".parse().unwrap();
+        let repository = "docker/registry/v2/repositories/library/app";
+        assert_eq!(blob_data(&digest).as_str(), format!("docker/registry/v2/blobs/sha256/ab/{hex}/data"));
+        assert_eq!(layer_link(&name, &digest).as_str(), format!("{repository}/_layers/sha256/{hex}/link"));
+        assert_eq!(
+            revision_link(&name, &digest).as_str(),
+            format!("{repository}/_manifests/revisions/sha256/{hex}/link")
+        );
+        assert_eq!(tag_current(&name, &tag_name).as_str(), format!("{repository}/_manifests/tags/v1/current/link"));
+        assert_eq!(
+            tag_index(&name, &tag_name, &digest).as_str(),
+            format!("{repository}/_manifests/tags/v1/index/sha256/{hex}/link")
+        );
+        let id: UploadId = "6e5b4f5c-1f6e-4a3d-9d3e-0a1b2c3d4e5f".parse().unwrap();
+        assert_eq!(upload_started_at(&name, id).as_str(), format!("{repository}/_uploads/{id}/startedat"));
+        assert_eq!(upload_data(&name, id).as_str(), format!("{repository}/_uploads/{id}/data"));
+    }
+}

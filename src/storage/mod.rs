@@ -1,0 +1,17 @@
+//! Floor 2: where bytes are kept.
+//!
+//! [`Driver`] is the contract; read its documentation before you write or use one. [`keys`] draws
+//! every key there is. [`filesystem`] and [`memory`] are the drivers, [`adapters`] wrap any of
+//! them, and [`suite`] is what each has to pass.
+
+mod driver;
+mod error;
+mod key;
+pub mod keys;
+
+pub use driver::{
+    ByteStream, Checkpoint, Driver, Durability, Entry, EntryKind, ListPage, Object, ObjectReader, PartialWriter,
+    PutMode, RedirectOptions, SharedDriver, Stat, Version,
+};
+pub use error::{StorageError, StorageErrorKind};
+pub use key::{Key, KeyError};
