@@ -5,15 +5,22 @@
 //! check a string twice.
 
 mod algorithm;
+mod descriptor;
 mod digest;
 mod error_code;
+mod json_object;
+mod manifest;
+mod manifest_type;
 mod name;
 mod reference;
 mod upload_id;
 
 pub use algorithm::Algorithm;
+pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError};
 pub use error_code::ErrorCode;
+pub use manifest::{Manifest, ManifestError};
+pub use manifest_type::{ManifestType, stored_media_type};
 pub use name::{NameError, RepositoryName};
 pub use reference::{Reference, ReferenceError, Tag};
 pub use upload_id::{UploadId, UploadIdError};
