@@ -1,0 +1,84 @@
+//! What each value allows by itself and the whole does not.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Config, ConfigError, StorageDriver};
+
+/// A manifest is kept in memory whole while it is received, checked and sent.
+const LARGEST_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// HTTP/2 connections are probed at this rate, by a clock that is half a second coarse: a shorter time ends connections
+/// whose requests are running.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    check_addresses(config)?;
+    let keep_alive = config.http.keep_alive;
+    if keep_alive > Duration::ZERO && keep_alive < SHORTEST_KEEP_ALIVE {
+        return Err(ConfigError::at(
+            "http.keep_alive",
+            "is less than 1s; take 0 to close connections after each request",
+        ));
+    }
+    check_not_zero(config)?;
+    if config.manifests.max_size > LARGEST_MANIFEST_BYTES {
+        return Err(ConfigError::at(
+            "manifests.max_size",
+            "is more than 64MiB, and manifests are kept in memory whole",
+        ));
+    }
+    let needs_root = config.storage.driver == StorageDriver::Filesystem;
+    if needs_root && config.storage.filesystem.root.as_os_str().is_empty() {
+        return Err(ConfigError::at("storage.filesystem.root", "is empty"));
+    }
+    Ok(())
+}
+
+fn check_addresses(config: &Config) -> Result<(), ConfigError> {
+    let http = &config.http;
+    if http.admin_token_file.is_none() && !http.admin_addr.ip().to_canonical().is_loopback() {
+        return Err(ConfigError::at(
+            "http.admin_addr",
+            format_args!(
+                "{} can be reached from other machines; set http.admin_token_file or take a loopback address",
+                http.admin_addr
+            ),
+        ));
+    }
+    if overlap(http.addr, http.admin_addr) {
+        return Err(ConfigError::at(
+            "http.admin_addr",
+            format_args!("{} is taken by http.addr ({})", http.admin_addr, http.addr),
+        ));
+    }
+    Ok(())
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_port = one.port() == other.port() && one.port() != 0;
+    same_port && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+fn check_not_zero(config: &Config) -> Result<(), ConfigError> {
+    for (key, time) in [
+        ("http.head_timeout", config.http.head_timeout),
+        ("http.disconnect_timeout", config.http.disconnect_timeout),
+        ("storage.timeout", config.storage.timeout),
+        ("uploads.takeover_after", config.uploads.takeover_after),
+    ] {
+        if time == Duration::ZERO {
+            return Err(ConfigError::at(key, "is 0, which would let nothing through"));
+        }
+    }
+    for (key, is_zero) in [
+        ("storage.max_concurrent_calls", config.storage.max_concurrent_calls == 0),
+        ("storage.memory.max_size", config.storage.memory.max_size == 0),
+        ("manifests.max_size", config.manifests.max_size == 0),
+    ] {
+        if is_zero {
+            return Err(ConfigError::at(key, "is 0, which would let nothing through"));
+        }
+    }
+    Ok(())
+}
