@@ -96,8 +96,8 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// One page of the names directly below `folder`, in the byte order of the names.
     ///
-    /// The page holds at most `limit` names greater than `start_after`. Partials and a driver's own
-    /// temporary data are not shown. No object below is opened or looked at. A driver
+    /// The page holds at most `limit` names greater than `start_after`. A driver's own temporary
+    /// data is not shown; a partial may be. No object below is opened or looked at. A driver
     /// whose store sorts a folder by its trailing slash has to put the names in order
     /// itself (only names that go on after another's end with `-` or `.` differ).
     ///

@@ -5,7 +5,7 @@ use std::io;
 /// What failed in a driver, doing what, to which key.
 ///
 /// Only [`StorageErrorKind::NotFound`] says that something is absent. Every other kind is a fault:
-/// whoever sees one must not conclude that the object is not there (ENGINE invariant 13).
+/// whoever sees one must not conclude that the object is not there.
 #[derive(Debug)]
 pub struct StorageError {
     kind: StorageErrorKind,

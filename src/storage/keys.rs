@@ -10,7 +10,9 @@
 //!     │   └── tags/<tag>/
 //!     │       ├── current/link                          where the tag points
 //!     │       └── index/<alg>/<hex>/link                where it ever pointed
-//!     ├── _referrers/…                                  ours: the referrers index
+//!     ├── _referrers/                                   ours: the referrers index
+//!     │   ├── subjects/<alg>-<hex>/<alg>-<hex>          a subject's referrer: its descriptor
+//!     │   └── scanned/<alg>/<hex[0]>                    which revisions the index knows, a line each
 //!     └── _uploads/<uuid>/
 //!         ├── data                                      the partial
 //!         ├── startedat                                 RFC 3339, UTC; without it the upload is unknown
@@ -100,6 +102,29 @@ pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
     ))
 }
 
+/// The folder of all manifests that a tag ever pointed at.
+pub fn tag_index_folder(name: &RepositoryName, tag: &Tag) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/index"))
+}
+
+/// The folder of the referrers of one subject.
+pub fn subject_referrers(name: &RepositoryName, subject: &Digest) -> Key {
+    let (algorithm, hex) = (subject.algorithm(), subject.hex());
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers/subjects/{algorithm}-{hex}"))
+}
+
+/// The descriptor of one referrer of a subject.
+pub fn referrer(name: &RepositoryName, subject: &Digest, referrer: &Digest) -> Key {
+    let folder = subject_referrers(name, subject);
+    Key::from_checked(format!("{folder}/{}-{}", referrer.algorithm(), referrer.hex()))
+}
+
+/// Which of the revisions whose hexadecimal digest begins with `first_digit` the referrers index knows.
+pub fn scanned_revisions(name: &RepositoryName, algorithm: Algorithm, first_digit: char) -> Key {
+    debug_assert!(first_digit.is_ascii_hexdigit(), "{first_digit:?} is no hexadecimal digit");
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers/scanned/{algorithm}/{first_digit}"))
+}
+
 /// The folder of our referrers index of a repository.
 pub fn referrers(name: &RepositoryName) -> Key {
     Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers"))
@@ -151,6 +176,13 @@ mod tests {
         assert_eq!(
             tag_index(&name, &tag_name, &digest).as_str(),
             format!("{repository}/_manifests/tags/v1/index/sha256/{hex}/link")
+        );
+        let referrers_key = referrer(&name, &digest, &digest);
+        assert_eq!(referrers_key.as_str(), format!("{repository}/_referrers/subjects/sha256-{hex}/sha256-{hex}"));
+        assert!(referrers_key.is_within(&referrers(&name)));
+        assert_eq!(
+            scanned_revisions(&name, Algorithm::Sha512, 'a').as_str(),
+            format!("{repository}/_referrers/scanned/sha512/a")
         );
         let id: UploadId = "6e5b4f5c-1f6e-4a3d-9d3e-0a1b2c3d4e5f".parse().unwrap();
         assert_eq!(upload_started_at(&name, id).as_str(), format!("{repository}/_uploads/{id}/startedat"));

@@ -4,10 +4,14 @@
 //! every key there is. [`filesystem`] and [`memory`] are the drivers, [`adapters`] wrap any of
 //! them, and [`suite`] is what each has to pass.
 
+pub mod adapters;
 mod driver;
 mod error;
+pub mod filesystem;
 mod key;
 pub mod keys;
+pub mod memory;
+pub mod suite;
 
 pub use driver::{
     ByteStream, Checkpoint, Driver, Durability, Entry, EntryKind, ListPage, Object, ObjectReader, PartialWriter,

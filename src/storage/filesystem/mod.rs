@@ -1,0 +1,164 @@
+//! Objects as files below a folder, laid out as distribution lays them out: a key is a path.
+//!
+//! # How it keeps the contract
+//! - A small object is written to a file of [`TEMPORARY_FOLDER`], synced, renamed into place, and its folder is synced,
+//!   with each folder above whose own name might not be on disk yet. A partial is a file under its key, and published
+//!   by a rename. With [`FilesystemOptions::sync`] off, nothing is synced.
+//! - Create-only is a rename that does not replace. Compare-and-set compares under a lock of this process, which owns the
+//!   root ([`RootLock`]). A version is a fingerprint of the content.
+//! - A change that was cancelled never comes after one that was made later: it is given up before it takes the key's
+//!   lock, or the later one waits for it.
+//! - A file that is open for reading stays what it was, whatever becomes of its name.
+//! - Deletes are not synced: after a loss of power, what was deleted may be there again. They work on a full disk.
+//! - Every call is one piece of work on a thread that may block; a stream is one for each piece.
+//!
+//! It needs Linux 5.6 or newer (`openat2`). Symbolic links that lead out of the root are refused.
+
+mod blocking;
+mod delete_all;
+mod durable;
+mod fence;
+mod list;
+mod lock;
+mod object;
+mod partial;
+mod read;
+mod root;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::blocking::Cancelled;
+pub use self::lock::RootLock;
+use self::store::Store;
+use super::{
+    Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode, Stat, StorageError,
+    Version,
+};
+
+/// The folder, directly below the root, of files that are not objects yet. It is emptied when the root is opened.
+pub const TEMPORARY_FOLDER: &str = "longshore-tmp";
+
+/// The driver that keeps objects in files. Clones share what they know of the root.
+#[derive(Clone, Debug)]
+pub struct Filesystem {
+    store: Arc<Store>,
+}
+
+/// How a [`Filesystem`] is opened.
+#[derive(Clone, Debug)]
+pub struct FilesystemOptions {
+    /// Below which everything is kept; it is made if it is missing.
+    pub root: PathBuf,
+    /// Whether [`Durability::Power`] syncs; otherwise it is taken for [`Durability::Process`].
+    pub sync: bool,
+    /// How much memory sorted names of listed folders may take, about.
+    pub list_cache_bytes: u64,
+}
+
+impl FilesystemOptions {
+    /// The usual ones: synced, and 32 MiB of names (a folder of 100,000 tags takes about 6).
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        FilesystemOptions { root: root.into(), sync: true, list_cache_bytes: 32 * 1024 * 1024 }
+    }
+}
+
+impl Filesystem {
+    /// Locks the root, and empties its folder of temporary files. Blocks; meant for the start of a process.
+    ///
+    /// # Errors
+    /// Faults, among them that another process has the root.
+    pub fn open(options: FilesystemOptions) -> Result<Self, StorageError> {
+        Ok(Filesystem { store: Arc::new(Store::open(&options)?) })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        key: &Key,
+        work: impl FnOnce(&Arc<Store>, &Key) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.change(operation, key, |store, key, _| work(store, key)).await
+    }
+
+    /// For what changes a key: see [`Cancelled`].
+    async fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        key: &Key,
+        work: impl FnOnce(&Arc<Store>, &Key, &Cancelled) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        store::check_key(operation, key)?;
+        let (store, key) = (self.store.clone(), key.clone());
+        blocking::start_cancellable(operation, key.clone(), move |cancelled| work(&store, &key, cancelled)).await
+    }
+}
+
+#[async_trait]
+impl Driver for Filesystem {
+    fn name(&self) -> &'static str {
+        "filesystem"
+    }
+
+    async fn get(&self, key: &Key, limit_bytes: u64) -> Result<Object, StorageError> {
+        self.run("get", key, move |store, key| object::get(store, key, limit_bytes)).await
+    }
+
+    async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
+        self.run("read", key, move |store, key| read::open(store, key, range)).await
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        data: Bytes,
+        mode: PutMode,
+        durability: Durability,
+    ) -> Result<Version, StorageError> {
+        self.change("put", key, move |store, key, cancelled| {
+            object::put(store, key, &data, &mode, durability, cancelled)
+        })
+        .await
+    }
+
+    async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {
+        self.run("stat", key, |store, key| object::stat(store, key)).await
+    }
+
+    async fn delete(&self, key: &Key) -> Result<(), StorageError> {
+        self.change("delete", key, object::delete).await
+    }
+
+    async fn delete_all(&self, folder: &Key, last: Option<&str>) -> Result<(), StorageError> {
+        let last = last.map(str::to_owned);
+        self.change("delete_all", folder, move |store, folder, cancelled| {
+            delete_all::delete_all(store, folder, last.as_deref(), cancelled)
+        })
+        .await
+    }
+
+    async fn list(&self, folder: &Key, start_after: Option<&str>, limit: usize) -> Result<ListPage, StorageError> {
+        let start_after = start_after.map(str::to_owned);
+        self.run("list", folder, move |store, folder| list::list(store, folder, start_after.as_deref(), limit)).await
+    }
+
+    async fn list_mark(&self, folder: &Key) -> Result<Option<String>, StorageError> {
+        self.run("list_mark", folder, |store, folder| list::mark(store, folder).map(Some)).await
+    }
+
+    async fn create_partial(&self, key: &Key) -> Result<Box<dyn PartialWriter>, StorageError> {
+        Ok(Box::new(self.run("create_partial", key, partial::create).await?))
+    }
+
+    async fn open_partial(&self, key: &Key, at: &Checkpoint) -> Result<Box<dyn PartialWriter>, StorageError> {
+        let at = at.clone();
+        Ok(Box::new(self.run("open_partial", key, move |store, key| partial::open(store, key, &at)).await?))
+    }
+}

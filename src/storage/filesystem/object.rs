@@ -1,0 +1,203 @@
+use std::fmt::Write as _;
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use super::blocking::Cancelled;
+use super::root::parent_of;
+use super::store::{Store, change_failed};
+use crate::storage::{Durability, Key, Object, PutMode, Stat, StorageError, StorageErrorKind, Version};
+
+/// Up to this length an object is its own version: every link is shorter.
+const OWN_VERSION_BYTES: u64 = 128;
+
+/// Opens an object, and refuses everything else.
+pub(super) fn open(
+    store: &Store,
+    operation: &'static str,
+    key: &Key,
+    flags: OFlags,
+) -> Result<(File, Metadata), StorageError> {
+    let fail = |error| StorageError::from_io(operation, key, error);
+    let file = store.root.open_file(key, flags).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if metadata.is_dir() {
+        return Err(StorageError::new(StorageErrorKind::NotFound, operation, key));
+    }
+    if !metadata.is_file() {
+        let cause = "it is neither a file nor a folder";
+        return Err(StorageError::with_source(StorageErrorKind::Fault, operation, key, cause));
+    }
+    Ok((file, metadata))
+}
+
+pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
+    Ok(Stat { size_bytes: metadata.len(), modified: metadata.modified()? })
+}
+
+pub(super) fn get(store: &Store, key: &Key, limit_bytes: u64) -> Result<Object, StorageError> {
+    let fail = |error| StorageError::from_io("get", key, error);
+    let too_large = || StorageError::new(StorageErrorKind::WrongSize, "get", key);
+    let (file, metadata) = open(store, "get", key, OFlags::RDONLY)?;
+    if metadata.len() > limit_bytes {
+        return Err(too_large());
+    }
+    let mut data = Vec::with_capacity(metadata.len() as usize + 1);
+    // A partial may grow meanwhile.
+    file.take(limit_bytes.saturating_add(1)).read_to_end(&mut data).map_err(fail)?;
+    if data.len() as u64 > limit_bytes {
+        return Err(too_large());
+    }
+    let version = version_of(&mut data.as_slice(), data.len() as u64).map_err(fail)?;
+    Ok(Object { data: data.into(), version })
+}
+
+pub(super) fn stat(store: &Store, key: &Key) -> Result<Stat, StorageError> {
+    let (_, metadata) = open(store, "stat", key, OFlags::PATH)?;
+    stat_of(&metadata).map_err(|error| StorageError::from_io("stat", key, error))
+}
+
+pub(super) fn delete(store: &Arc<Store>, key: &Key, cancelled: &Cancelled) -> Result<(), StorageError> {
+    let fail = |error: io::Error| match error.kind() {
+        io::ErrorKind::IsADirectory => StorageError::new(StorageErrorKind::NotFound, "delete", key),
+        _ => StorageError::from_io("delete", key, error),
+    };
+    let folder = store.root.open_parent(key).map_err(fail)?;
+    {
+        let _alone = store.lock(key.as_str());
+        cancelled.check().map_err(fail)?;
+        unlinkat(&folder, key.name(), AtFlags::empty()).map_err(|error| fail(error.into()))?;
+    }
+    store.root.prune(parent_of(key.as_str()));
+    Ok(())
+}
+
+pub(super) fn put(
+    store: &Store,
+    key: &Key,
+    data: &Bytes,
+    mode: &PutMode,
+    durability: Durability,
+    cancelled: &Cancelled,
+) -> Result<Version, StorageError> {
+    let fail = |error| change_failed("put", key, error);
+    if *mode == PutMode::Create && store.root.open_file(key, OFlags::PATH).is_ok() {
+        return Err(StorageError::new(StorageErrorKind::AlreadyExists, "put", key));
+    }
+    let before = store.root.removals();
+    let mut temporary = Temporary::write(store, data, store.syncs(durability)).map_err(fail)?;
+    let create_only = *mode == PutMode::Create;
+    let mut is_other_version = false;
+    let placed = store.in_folder(key, |folder| {
+        let _alone = store.lock(key.as_str());
+        cancelled.check()?;
+        if let PutMode::Update(expected) = mode {
+            is_other_version = current_version(&folder, key.name())?.as_ref() != Some(expected);
+            if is_other_version {
+                return Err(io::Error::other("the object has another version, or there is none"));
+            }
+        }
+        temporary.place(&folder, key.name(), create_only)?;
+        Ok(folder)
+    });
+    let folder = placed.map_err(|error| match error.kind() {
+        _ if is_other_version => StorageError::with_source(StorageErrorKind::VersionMismatch, "put", key, error),
+        io::ErrorKind::AlreadyExists if create_only => StorageError::from_io("put", key, error),
+        _ => fail(error),
+    })?;
+    if store.syncs(durability) {
+        store.root.sync_name(key, &folder, before).map_err(fail)?;
+    }
+    version_of(&mut data.as_ref(), data.len() as u64).map_err(fail)
+}
+
+/// A file that is not an object yet. It goes when this is dropped, unless it has been placed.
+struct Temporary<'a> {
+    store: &'a Store,
+    name: String,
+    placed: bool,
+}
+
+impl<'a> Temporary<'a> {
+    fn write(store: &'a Store, data: &Bytes, sync: bool) -> io::Result<Self> {
+        let temporary = Temporary { store, name: store.temporary_name(), placed: false };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(&store.temporary, temporary.name.as_str(), flags, Mode::from_raw_mode(0o666))?;
+        let mut file = File::from(file);
+        file.write_all(data)?;
+        if sync {
+            file.sync_data()?;
+        }
+        Ok(temporary)
+    }
+
+    /// Makes it the object `name` of `folder`.
+    fn place(&mut self, folder: &OwnedFd, name: &str, create_only: bool) -> io::Result<()> {
+        let from = (&self.store.temporary, self.name.as_str());
+        if !create_only {
+            renameat(from.0, from.1, folder, name)?;
+            self.placed = true;
+            return Ok(());
+        }
+        match renameat_with(from.0, from.1, folder, name, RenameFlags::NOREPLACE) {
+            Ok(()) => self.placed = true,
+            // Some filesystems do not have it; a second link is refused just as well, and the first goes with `self`.
+            Err(Errno::INVAL | Errno::NOSYS) => linkat(from.0, from.1, folder, name, AtFlags::empty())?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if self.placed {
+            return;
+        }
+        match unlinkat(&self.store.temporary, self.name.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => log::warn!(name = self.name, error = error.to_string(); "cannot remove a temporary file"),
+        }
+    }
+}
+
+fn current_version(folder: &OwnedFd, name: &str) -> io::Result<Option<Version>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = match openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let size_bytes = file.metadata()?.len();
+    version_of(&mut file, size_bytes).map(Some)
+}
+
+/// A fingerprint of the content: the same bytes have the same version, whoever wrote them and when.
+fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Result<Version> {
+    if size_bytes <= OWN_VERSION_BYTES {
+        let mut whole = Vec::new();
+        content.take(OWN_VERSION_BYTES).read_to_end(&mut whole)?;
+        return Ok(Version(format!("bytes:{}", whole.escape_ascii())));
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = content.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        hash.update(&buffer[..length]);
+    }
+    let hex = hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    Ok(Version(format!("sha256:{hex}")))
+}

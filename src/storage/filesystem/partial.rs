@@ -1,0 +1,274 @@
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Buf as _, Bytes};
+use rustix::fs::{Advice, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::fence::Fence;
+use super::root::parent_of;
+use super::store::{Store, change_failed};
+use super::{blocking, object, read};
+use crate::storage::{ByteStream, Checkpoint, Durability, Key, PartialWriter, Stat, StorageError, StorageErrorKind};
+
+/// How much is received before its write-back is begun, so that the sync at the end finds little left to do.
+///
+/// `posix_fadvise(DONTNEED)` begins it without waiting (and drops pages that are on disk already, of which there are
+/// none in what has just been written). Measured on ext4 with 256 MiB against none: the sync at the end takes 2 ms in
+/// place of 61 ms; `sync_file_range` does exactly as well, but has no safe binding.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The kernel takes no more pieces at once (`IOV_MAX`).
+const MOST_PIECES: usize = 1024;
+
+/// The writer of a partial, which is a file under its key.
+#[derive(Debug)]
+pub(super) struct FilesystemPartial {
+    store: Arc<Store>,
+    key: Key,
+    file: Arc<File>,
+    fence: Arc<Fence>,
+    offset: u64,
+    /// Up to where write-back has been begun.
+    written_back: u64,
+    /// Whether the file's name would survive a loss of power.
+    name_is_durable: bool,
+    /// A call failed or was cancelled, so that `offset` may be wrong.
+    is_broken: bool,
+}
+
+/// Blocks.
+pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial, StorageError> {
+    let fail = |error| change_failed("create_partial", key, error);
+    let fence = store.fences.hand_over(key);
+    let file = {
+        let _mine = fence.enter().map_err(fail)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        store.in_folder(key, |folder| {
+            // An object that stands here may be being read: it is not cut, but replaced.
+            match unlinkat(&folder, key.name(), AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+            Ok(openat(&folder, key.name(), flags, Mode::from_raw_mode(0o666))?)
+        })
+    };
+    let file = file.map_err(fail)?.into();
+    Ok(FilesystemPartial::new(store, key, file, fence, 0))
+}
+
+/// Blocks.
+pub(super) fn open(store: &Arc<Store>, key: &Key, at: &Checkpoint) -> Result<FilesystemPartial, StorageError> {
+    let fence = store.fences.hand_over(key);
+    let (file, metadata) = {
+        let _mine = fence.enter().map_err(|error| StorageError::from_io("open_partial", key, error))?;
+        match object::open(store, "open_partial", key, OFlags::RDWR) {
+            // A folder cannot be opened for writing.
+            Err(error) if is_a_folder(&error) => {
+                return Err(StorageError::new(StorageErrorKind::NotFound, "open_partial", key));
+            }
+            opened => opened?,
+        }
+    };
+    if metadata.len() < at.offset {
+        let cause = format!("it holds {} bytes, and the checkpoint stands at {}", metadata.len(), at.offset);
+        return Err(StorageError::with_source(StorageErrorKind::WrongSize, "open_partial", key, cause));
+    }
+    Ok(FilesystemPartial::new(store, key, file, fence, metadata.len()))
+}
+
+fn is_a_folder(error: &StorageError) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::IsADirectory)
+}
+
+impl FilesystemPartial {
+    fn new(store: &Arc<Store>, key: &Key, file: File, fence: Arc<Fence>, offset: u64) -> Self {
+        let (store, key, file) = (store.clone(), key.clone(), Arc::new(file));
+        FilesystemPartial {
+            store,
+            key,
+            file,
+            fence,
+            offset,
+            written_back: offset,
+            name_is_durable: false,
+            is_broken: false,
+        }
+    }
+
+    /// Does `work` on a thread that may block, unless another writer has the partial now.
+    async fn run<T: Send + 'static>(
+        &mut self,
+        operation: &'static str,
+        work: impl FnOnce(&Store, &File, &Key) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        if self.is_broken {
+            let cause = "a call before it failed or was cancelled; the partial has to be opened again";
+            return Err(StorageError::with_source(StorageErrorKind::Fault, operation, &self.key, cause));
+        }
+        self.is_broken = true;
+        let (store, file, fence, key) = (self.store.clone(), self.file.clone(), self.fence.clone(), self.key.clone());
+        let done = blocking::start(operation, &self.key, move || {
+            let entered = fence.enter();
+            let done = entered.and_then(|_mine| work(&store, &file, &key));
+            done.map_err(|error| change_failed(operation, &key, error))
+        })
+        .await?;
+        self.is_broken = false;
+        Ok(done)
+    }
+
+    fn outside(&self, operation: &'static str, offset: u64) -> StorageError {
+        let cause = format!("offset {offset} is past its end at {}", self.offset);
+        StorageError::with_source(StorageErrorKind::WrongSize, operation, &self.key, cause)
+    }
+}
+
+#[async_trait]
+impl PartialWriter for FilesystemPartial {
+    fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), StorageError> {
+        let (offset, written_back) = (self.offset, self.written_back);
+        let work = move |store: &Store, file: &File, _: &Key| {
+            let end = write_all(file, batch, offset)?;
+            let written_back = if store.ever_syncs() { write_back(file, written_back..end) } else { end };
+            Ok((end, written_back))
+        };
+        (self.offset, self.written_back) = self.run("append", work).await?;
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, durability: Durability) -> Result<Checkpoint, StorageError> {
+        if self.store.syncs(durability) {
+            let name_is_durable = self.name_is_durable;
+            let work = move |store: &Store, file: &File, key: &Key| {
+                file.sync_data()?;
+                if name_is_durable {
+                    return Ok(());
+                }
+                let before = store.root.removals();
+                store.root.sync_name(key, &store.root.open_parent(key)?, before)
+            };
+            self.run("checkpoint", work).await?;
+            self.name_is_durable = true;
+        }
+        Ok(Checkpoint { offset: self.offset, token: String::new() })
+    }
+
+    async fn rewind(&mut self, offset: u64) -> Result<(), StorageError> {
+        if offset > self.offset {
+            return Err(self.outside("rewind", offset));
+        }
+        self.run("rewind", move |_, file, _| file.set_len(offset)).await?;
+        self.offset = offset;
+        self.written_back = self.written_back.min(offset);
+        Ok(())
+    }
+
+    async fn read(&mut self, range: Range<u64>) -> Result<ByteStream, StorageError> {
+        if range.end > self.offset {
+            return Err(self.outside("read", range.end));
+        }
+        Ok(read::stream(self.file.clone(), self.key.clone(), range))
+    }
+
+    async fn publish(mut self: Box<Self>, key: &Key, durability: Durability) -> Result<Stat, StorageError> {
+        let target = key.clone();
+        let work = move |store: &Store, file: &File, key: &Key| {
+            // An object's time is that of its publication, not of its last byte.
+            rustix::fs::futimens(file, &now())?;
+            if store.syncs(durability) {
+                file.sync_data()?;
+            }
+            let before = store.root.removals();
+            let Some(folder) = move_to(store, key, &target)? else {
+                store.root.prune(parent_of(target.as_str()));
+                return Ok(None);
+            };
+            if store.syncs(durability) {
+                store.root.sync_name(&target, &folder, before)?;
+            }
+            store.root.prune(parent_of(key.as_str()));
+            object::stat_of(&file.metadata()?).map(Some)
+        };
+        let published = self.run("publish", work).await?;
+        published.ok_or_else(|| StorageError::new(StorageErrorKind::NotFound, "publish", &self.key))
+    }
+}
+
+/// Gives the partial another name, in a folder that is returned. `None` when there is no partial.
+fn move_to(store: &Store, key: &Key, target: &Key) -> io::Result<Option<OwnedFd>> {
+    let from = match store.root.open_parent(key) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    store.in_folder(target, |folder| {
+        let _alone = store.lock(target.as_str());
+        match renameat(&from, key.name(), &folder, target.name()) {
+            Ok(()) => Ok(Some(folder)),
+            // Either end may be missing: only the partial's absence is final.
+            Err(Errno::NOENT) if is_absent(&from, key.name()) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+fn is_absent(folder: &OwnedFd, name: &str) -> bool {
+    matches!(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
+}
+
+/// Writes the batch at `offset`; the offset behind it.
+fn write_all(file: &File, batch: Vec<Bytes>, mut offset: u64) -> io::Result<u64> {
+    let mut pieces = batch;
+    let mut first = 0;
+    loop {
+        while pieces.get(first).is_some_and(Bytes::is_empty) {
+            first += 1;
+        }
+        let slices: Vec<IoSlice<'_>> =
+            pieces[first..].iter().take(MOST_PIECES).map(|piece| IoSlice::new(piece)).collect();
+        if slices.is_empty() {
+            return Ok(offset);
+        }
+        let mut written = match rustix::io::pwritev(file, &slices, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        offset += written as u64;
+        while written > 0 {
+            let step = written.min(pieces[first].len());
+            pieces[first].advance(step);
+            written -= step;
+            first += usize::from(pieces[first].is_empty());
+        }
+    }
+}
+
+/// Begins the write-back of whole steps of what was written; up to where it did.
+fn write_back(file: &File, written: Range<u64>) -> u64 {
+    let steps = (written.end - written.start) / WRITE_BACK_BYTES;
+    if let Some(length) = NonZeroU64::new(steps * WRITE_BACK_BYTES)
+        && let Err(error) = rustix::fs::fadvise(file, written.start, Some(length), Advice::DontNeed)
+    {
+        // Advice only: the sync at the end does the work then.
+        log::debug!(error = error.to_string(); "cannot begin write-back early");
+    }
+    written.start + steps * WRITE_BACK_BYTES
+}
+
+/// Both times: then the right to write is enough, and no ownership is needed.
+fn now() -> Timestamps {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Timestamps { last_access: now, last_modification: now }
+}

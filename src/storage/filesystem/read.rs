@@ -1,0 +1,103 @@
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use rustix::buffer::spare_capacity;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::blocking::{self, Blocking};
+use super::object;
+use super::store::Store;
+use crate::storage::{ByteStream, Key, ObjectReader, StorageError, StorageErrorKind};
+
+/// What is read at once. One piece is read ahead while the one before is on its way, so that a stream holds two.
+const PIECE_BYTES: u64 = 512 * 1024;
+
+/// What is read in the call that opens: a small object costs one hop.
+const FIRST_PIECE_BYTES: u64 = 64 * 1024;
+
+/// Opens an object and reads its first piece.
+pub(super) fn open(store: &Store, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
+    let fail = |error| StorageError::from_io("read", key, error);
+    let (file, metadata) = object::open(store, "read", key, OFlags::RDONLY)?;
+    let stat = object::stat_of(&metadata).map_err(fail)?;
+    let range = range.unwrap_or(0..stat.size_bytes);
+    let range = range.start.min(stat.size_bytes)..range.end.min(stat.size_bytes);
+    let reading = Reading { file: Arc::new(file), key: key.clone(), range: range.clone() };
+    let first = reading.read_piece(FIRST_PIECE_BYTES)?;
+    Ok(ObjectReader { stat, range, stream: stream_of(reading, Some(first)) })
+}
+
+/// Streams `range` of an open file.
+pub(super) fn stream(file: Arc<File>, key: Key, range: Range<u64>) -> ByteStream {
+    stream_of(Reading { file, key, range }, None)
+}
+
+/// What is left to be read.
+#[derive(Clone)]
+struct Reading {
+    file: Arc<File>,
+    key: Key,
+    range: Range<u64>,
+}
+
+/// The next piece.
+enum Next {
+    Read(Bytes),
+    OnItsWay(Blocking<Bytes>),
+    NotAsked,
+}
+
+fn stream_of(reading: Reading, first: Option<Bytes>) -> ByteStream {
+    let next = first.map_or(Next::NotAsked, Next::Read);
+    stream::unfold(Some((reading, next)), |state| async move {
+        let (mut reading, next) = state?;
+        if reading.range.is_empty() {
+            return None;
+        }
+        let piece = match next {
+            Next::Read(piece) => Ok(piece),
+            Next::OnItsWay(piece) => piece.await,
+            Next::NotAsked => reading.clone().start().await,
+        };
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => return Some((Err(error), None)),
+        };
+        reading.range.start += piece.len() as u64;
+        let next = if reading.range.is_empty() { Next::NotAsked } else { Next::OnItsWay(reading.clone().start()) };
+        Some((Ok(piece), Some((reading, next))))
+    })
+    .boxed()
+}
+
+impl Reading {
+    fn start(self) -> Blocking<Bytes> {
+        blocking::start("read", self.key.clone(), move || self.read_piece(PIECE_BYTES))
+    }
+
+    /// Reads the first `limit_bytes` of what is left, or all of it.
+    fn read_piece(&self, limit_bytes: u64) -> Result<Bytes, StorageError> {
+        let wanted = limit_bytes.min(self.range.end - self.range.start) as usize;
+        let mut piece = Vec::with_capacity(wanted);
+        while piece.len() < wanted {
+            let offset = self.range.start + piece.len() as u64;
+            match rustix::io::pread(&*self.file, spare_capacity(&mut piece), offset) {
+                Ok(0) => return Err(self.too_short(offset)),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(StorageError::from_io("read", &self.key, error.into())),
+            }
+        }
+        // The allocation may have been larger than asked for.
+        piece.truncate(wanted);
+        Ok(piece.into())
+    }
+
+    fn too_short(&self, size_bytes: u64) -> StorageError {
+        let cause = format!("it ends at {size_bytes}, before {}", self.range.end);
+        StorageError::with_source(StorageErrorKind::WrongSize, "read", &self.key, cause)
+    }
+}
