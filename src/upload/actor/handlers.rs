@@ -1,0 +1,79 @@
+//! What each message becomes: an event for the machine, and a ticket for its answer.
+
+use super::*;
+
+impl Handler<GetStatus> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: GetStatus, _: &mut Self::Context) {
+        if self.machine.is_none() && self.not_found.is_none() {
+            self.early.push(Early::Status(message.reply));
+            return;
+        }
+        self.answer_status(message.reply);
+    }
+}
+
+impl Handler<Claim> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Claim, ctx: &mut Self::Context) {
+        let claim =
+            machine::Claim { start: message.start, digest: message.digest, discard_on_cut: message.discard_on_cut };
+        let ticket = self.ticket_for(Waiter::Claim(message.reply));
+        self.feed(Event::Claim { ticket, claim }, ctx);
+    }
+}
+
+impl Handler<Piece> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Piece, ctx: &mut Self::Context) {
+        let len = message.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let ticket = self.ticket_for(Waiter::Done(message.reply));
+        self.batches.insert(ticket, message.pieces);
+        self.feed(Event::Piece { ticket, epoch: message.epoch, offset: message.offset, len }, ctx);
+    }
+}
+
+impl Handler<EndOfBody> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: EndOfBody, ctx: &mut Self::Context) {
+        let epoch = message.epoch;
+        let ticket = self.ticket_for(Waiter::Number(message.reply));
+        let event = match message.kind {
+            End::Cut => Event::Cut { ticket, epoch },
+            End::Finish { end } => Event::Finish { ticket, epoch, end },
+            End::Commit { end, digest } => Event::Commit { ticket, epoch, end, digest },
+        };
+        self.feed(event, ctx);
+    }
+}
+
+impl Handler<Join> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Join, ctx: &mut Self::Context) {
+        let ticket = self.ticket_for(Waiter::Number(message.reply));
+        self.feed(Event::Join { ticket, digest: message.digest }, ctx);
+    }
+}
+
+impl Handler<Cancel> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Cancel, ctx: &mut Self::Context) {
+        let ticket = self.ticket_for(Waiter::Done(message.reply));
+        self.feed(Event::Cancel { ticket }, ctx);
+    }
+}
+
+impl Handler<Drain> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Drain, ctx: &mut Self::Context) {
+        let ticket = self.ticket_for(Waiter::Done(message.reply));
+        self.feed(Event::Drain { ticket }, ctx);
+    }
+}

@@ -1,0 +1,86 @@
+//! Where the live uploads are: a concurrent map, so that finding one costs no mailbox hop.
+//!
+//! An upload is named by its repository and its id. So an id works in its own repository only, and an actor that looks
+//! for one where it is not stands in nobody's way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix::Addr;
+use dashmap::{DashMap, Entry};
+
+use super::actor::UploadActor;
+use crate::oci::{RepositoryName, UploadId};
+
+/// Names an upload.
+pub(super) type Name = (RepositoryName, UploadId);
+
+#[derive(Default)]
+pub(super) struct Index {
+    live: DashMap<Name, Addr<UploadActor>>,
+    draining: AtomicBool,
+}
+
+impl Index {
+    pub fn get(&self, name: &Name) -> Option<Addr<UploadActor>> {
+        self.live.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Starts an actor and enters it in one step: an actor that ends at once finds its entry to give up.
+    pub fn insert_with(&self, name: Name, start: impl FnOnce() -> Addr<UploadActor>) -> Addr<UploadActor> {
+        match self.live.entry(name) {
+            Entry::Occupied(mut entry) => {
+                let address = start();
+                entry.insert(address.clone());
+                address
+            }
+            Entry::Vacant(entry) => entry.insert(start()).value().clone(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub fn addresses(&self) -> Vec<Addr<UploadActor>> {
+        self.live.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// An actor's place in the index. It is given up once, by the actor when it ends or by its drop when it panics, so that
+/// the place of a later actor of the same upload is never taken away.
+pub(super) struct Registration {
+    index: Arc<Index>,
+    name: Name,
+    held: bool,
+}
+
+impl Registration {
+    pub fn new(index: Arc<Index>, name: Name) -> Self {
+        Registration { index, name, held: true }
+    }
+
+    pub fn give_up(&mut self) {
+        if std::mem::take(&mut self.held) {
+            self.index.live.remove(&self.name);
+        }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.index.is_draining()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}

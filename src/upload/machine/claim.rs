@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use super::step::refuse;
+use super::*;
+
+impl Machine {
+    pub(super) fn on_claim(&mut self, ticket: Ticket, claim: Claim, now: Duration, actions: &mut Vec<Action>) {
+        match &self.phase {
+            Phase::Ended(Ending::Committed { digest, .. }) if claim.digest.as_ref() == Some(digest) => {
+                actions.push(Action::Answer(ticket, Answer::Following));
+            }
+            Phase::Committing { digest, .. } if claim.digest.as_ref() == Some(digest) => {
+                actions.push(Action::Answer(ticket, Answer::Following));
+            }
+            Phase::Open | Phase::Committing { .. } => {
+                if self.waiting.len() >= self.limits.max_waiting {
+                    return refuse(ticket, self.busy(), actions);
+                }
+                let deadline = now + self.limits.longest_wait();
+                self.waiting.push_back(Waiting { ticket, claim, deadline });
+            }
+            Phase::Draining { .. } | Phase::Removing { .. } | Phase::NotRemoved { .. } | Phase::Ended(_) => {
+                refuse(ticket, self.late_cause(), actions);
+            }
+        }
+    }
+
+    /// Lets those who wait with the digest that is now being committed follow the commit.
+    pub(super) fn follow_waiting(&mut self, digest: &Digest, actions: &mut Vec<Action>) {
+        let (following, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting: &Waiting| waiting.claim.digest.as_ref() == Some(digest));
+        self.waiting = waiting;
+        let following: VecDeque<Waiting> = following;
+        actions.extend(following.into_iter().map(|waiting| Action::Answer(waiting.ticket, Answer::Following)));
+    }
+
+    /// Grants, takes over, or refuses those whose time is over; says when to look again.
+    pub(super) fn serve_claims(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Removing { .. } | Phase::Draining { .. } | Phase::NotRemoved { .. }) {
+            let cause = self.late_cause();
+            for waiting in std::mem::take(&mut self.waiting) {
+                refuse(waiting.ticket, cause.clone(), actions);
+            }
+            return;
+        }
+        while !self.waiting.is_empty() {
+            if self.running.is_none() && matches!(self.phase, Phase::Open) {
+                if self.lease.is_none() && self.stale {
+                    return self.run(Job::Reopen, Running::Reopen, actions);
+                }
+                if self.lease.is_none() {
+                    self.grant_next(now, actions);
+                    continue;
+                }
+                if self.is_silent(now) {
+                    self.revoke(UploadError::Superseded, actions);
+                    continue;
+                }
+            }
+            return self.refuse_overdue(now, actions);
+        }
+    }
+
+    fn grant_next(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let Some(Waiting { ticket, claim, .. }) = self.waiting.pop_front() else { return };
+        let start = match claim.start {
+            Start::Current => self.offset,
+            Start::Exactly(start) if start == self.offset => start,
+            Start::Replay(start) if start <= self.offset => start,
+            Start::Exactly(_) | Start::Replay(_) => {
+                return refuse(ticket, UploadError::RangeMismatch { offset: self.offset }, actions);
+            }
+        };
+        self.last_epoch += 1;
+        self.lease = Some(Lease {
+            epoch: self.last_epoch,
+            next: start,
+            discard_on_cut: claim.discard_on_cut,
+            last_progress: now,
+            closing: false,
+        });
+        actions.push(Action::Answer(ticket, Answer::Granted { epoch: self.last_epoch, start }));
+    }
+
+    /// No byte came for `takeover_after` while nothing of the writer's was left to do.
+    fn is_silent(&self, now: Duration) -> bool {
+        self.queue.is_empty()
+            && self
+                .lease
+                .as_ref()
+                .is_some_and(|lease| !lease.closing && now >= lease.last_progress + self.limits.takeover_after)
+    }
+
+    fn refuse_overdue(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let busy = self.busy();
+        while self.waiting.front().is_some_and(|waiting| waiting.deadline <= now) {
+            if let Some(waiting) = self.waiting.pop_front() {
+                refuse(waiting.ticket, busy.clone(), actions);
+            }
+        }
+        let Some(next) = self.waiting.front() else { return };
+        let mut wake_at = next.deadline;
+        if let Some(lease) = self.lease.as_ref().filter(|lease| !lease.closing && self.running.is_none()) {
+            wake_at = wake_at.min(lease.last_progress + self.limits.takeover_after);
+        }
+        actions.push(Action::WakeAt(wake_at.max(now)));
+    }
+}

@@ -1,0 +1,108 @@
+use futures_util::FutureExt;
+
+use super::*;
+
+#[actix::test]
+async fn an_empty_upload_becomes_the_empty_blob() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    assert_eq!(commit(&upload, &sha256(b"")).await.unwrap(), 0);
+    assert_eq!(stored(&driver, &sha256(b"")).await, Bytes::new());
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_wrong_digest_keeps_the_data_for_the_right_one() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let content = content(100_000);
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content.clone()).await.unwrap();
+    let refused = writer.commit(&sha256(b"something else")).await;
+    assert!(matches!(refused, Err(UploadError::DigestMismatch { .. })), "{refused:?}");
+    assert_eq!(offset(&upload).await, 100_000);
+    assert!(blobs(&driver).stat_global(&sha256(b"something else")).await.unwrap().is_none());
+    assert_eq!(commit(&upload, &sha256(&content)).await.unwrap(), 100_000);
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_digest_of_another_algorithm_is_made_by_reading_once_more() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let content = content(3_000_000);
+    write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
+    commit(&upload, &sha512(&content)).await.unwrap();
+    assert_eq!(stored(&driver, &sha512(&content)).await, content);
+    let (upload, _) = engine.begin(&repository(), Algorithm::Sha512).await.unwrap();
+    write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
+    commit(&upload, &sha512(&content)).await.unwrap();
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn many_pushes_of_one_digest_all_succeed() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let content = content(300_000);
+    let pushes = (0..16).map(|_| {
+        let (engine, content) = (engine.clone(), content.clone());
+        async move {
+            let upload = begin(&engine).await;
+            let mut writer = upload.write(options(Start::Current)).await.unwrap();
+            writer.send(content.clone()).await.unwrap();
+            writer.commit(&sha256(&content)).await
+        }
+    });
+    for size in futures_util::future::join_all(pushes).await {
+        assert_eq!(size.unwrap(), 300_000);
+    }
+    assert_eq!(stored(&driver, &sha256(&content)).await, content);
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_commit_goes_on_when_its_client_leaves() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let content = content(1_000_000);
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content.clone()).await.unwrap();
+    let digest = sha256(&content);
+    while offset(&upload).await < 1_000_000 {
+        tokio::task::yield_now().await;
+    }
+    {
+        let mut leaving = Box::pin(writer.commit(&digest));
+        assert!(leaving.as_mut().now_or_never().is_none());
+    }
+    while engine.live_uploads() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(blobs(&driver).stat(&repository(), &digest).await.unwrap(), Some(1_000_000));
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn puts_of_one_digest_to_one_upload_get_one_answer() {
+    let driver = memory();
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let content = content(2_000_000);
+    write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
+    let digest = sha256(&content);
+    let answers = futures_util::future::join_all((0..4).map(|_| commit(&upload, &digest))).await;
+    for answer in answers {
+        // Whoever comes after the end is told so, and finds the blob linked.
+        match answer {
+            Ok(size) => assert_eq!(size, 2_000_000),
+            Err(error) => assert!(matches!(error, UploadError::Unknown), "{error}"),
+        }
+    }
+    assert_eq!(blobs(&driver).stat(&repository(), &digest).await.unwrap(), Some(2_000_000));
+    assert_no_upload_left(&driver, &engine).await;
+}

@@ -1,0 +1,117 @@
+//! The engine as a whole: over the memory driver, with real threads and no mocks.
+
+mod bodies;
+mod commits;
+mod faults;
+mod races;
+mod records;
+mod restarts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::content::{Blobs, Content, ContentOptions};
+use crate::hashing::HashPool;
+use crate::oci::{Algorithm, Digest, RepositoryName};
+use crate::storage::memory::{Memory, MemoryOptions};
+use crate::storage::{Durability, SharedDriver, keys};
+use crate::telemetry::Metrics;
+
+/// Long enough that no test comes near it by accident.
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn memory() -> SharedDriver {
+    Arc::new(Memory::new(MemoryOptions { max_bytes: 1 << 30 }))
+}
+
+fn blobs(driver: &SharedDriver) -> Blobs {
+    Content::new(driver.clone(), ContentOptions::default(), Metrics::unregistered()).blobs().clone()
+}
+
+/// An engine over `driver`, as a process that starts on it would make one.
+fn engine(driver: &SharedDriver) -> Engine {
+    engine_that_takes_over_after(driver, NEVER)
+}
+
+fn engine_that_takes_over_after(driver: &SharedDriver, takeover_after: Duration) -> Engine {
+    Engine::start(engine_options(driver, takeover_after))
+}
+
+fn engine_options(driver: &SharedDriver, takeover_after: Duration) -> EngineOptions {
+    EngineOptions {
+        driver: driver.clone(),
+        blobs: blobs(driver),
+        hashes: HashPool::start(1).unwrap(),
+        metrics: Metrics::unregistered(),
+        clock: Arc::new(SystemClock),
+        takeover_after,
+        batch_bytes: EngineOptions::BATCH_BYTES,
+        checkpoint_durability: Durability::Process,
+        threads: 2,
+    }
+}
+
+fn repository() -> RepositoryName {
+    "library/app".parse().unwrap()
+}
+
+/// Bytes that differ everywhere.
+fn content(len: usize) -> Bytes {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    });
+    bytes.take(len).collect()
+}
+
+fn sha256(content: &[u8]) -> Digest {
+    Digest::from_bytes(Algorithm::Sha256, &sha2::Sha256::digest(content)).unwrap()
+}
+
+fn sha512(content: &[u8]) -> Digest {
+    Digest::from_bytes(Algorithm::Sha512, &sha2::Sha512::digest(content)).unwrap()
+}
+
+fn options(start: Start) -> WriteOptions {
+    WriteOptions { start, length: None, digest: None, discard_on_cut: false }
+}
+
+async fn begin(engine: &Engine) -> UploadHandle {
+    engine.begin(&repository(), Algorithm::Sha256).await.unwrap().0
+}
+
+async fn write(upload: &UploadHandle, start: Start, pieces: &[Bytes]) -> Result<u64, UploadError> {
+    let mut writer = upload.write(options(start)).await?;
+    for piece in pieces {
+        writer.send(piece.clone()).await?;
+    }
+    writer.finish().await
+}
+
+async fn commit(upload: &UploadHandle, digest: &Digest) -> Result<u64, UploadError> {
+    let options = WriteOptions { digest: Some(digest.clone()), ..options(Start::Current) };
+    upload.write(options).await?.commit(digest).await
+}
+
+async fn offset(upload: &UploadHandle) -> u64 {
+    upload.status().await.unwrap().offset
+}
+
+async fn stored(driver: &SharedDriver, digest: &Digest) -> Bytes {
+    driver.get(&keys::blob_data(digest), 1 << 30).await.unwrap().data
+}
+
+/// Fails when anything of an upload is left.
+async fn assert_no_upload_left(driver: &SharedDriver, engine: &Engine) {
+    match driver.list(&keys::uploads(&repository()), None, 10).await {
+        Err(error) if error.is_not_found() => {}
+        listed => panic!("left in storage: {listed:?}"),
+    }
+    assert_eq!(engine.live_uploads(), 0, "left in the index");
+}
