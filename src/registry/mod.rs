@@ -6,10 +6,12 @@
 //! implement the same traits, so that a copy or a test runs against either.
 
 mod error;
+mod local;
 mod page;
 mod services;
 
 pub use error::RegistryError;
+pub use local::{LocalRegistry, LocalRegistryOptions};
 pub use page::{Page, PageRequest};
 pub use services::{
     BlobContent, Blobs, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest, Referrers,

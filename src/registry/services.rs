@@ -80,7 +80,8 @@ pub trait Uploads: Send + Sync {
     /// Starts one. `algorithm` is what the final digest will probably be of.
     async fn start(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError>;
 
-    /// Finds one again: open, being written, or from before a restart.
+    /// Finds one again: open, being written, or from before a restart. It may be told only at the first use that there
+    /// is none.
     ///
     /// # Errors
     /// [`RegistryError::UploadUnknown`], also when it belongs to another repository.
@@ -120,8 +121,8 @@ pub struct UploadStatus {
     pub id: UploadId,
     /// How many bytes it holds.
     pub offset: u64,
-    /// When it was started.
-    pub started_at: SystemTime,
+    /// When it was started, where that is known.
+    pub started_at: Option<SystemTime>,
 }
 
 /// How a body wants to be written.
@@ -131,6 +132,9 @@ pub struct WriteRequest {
     pub start: StartPoint,
     /// How many bytes it says it has (`Content-Length`, `Content-Range`).
     pub length: Option<u64>,
+    /// The digest that the body is to be committed as, when it is the last one. While the same digest is being
+    /// committed by another request, this one follows it and gets its answer.
+    pub digest: Option<Digest>,
     /// What happens when the body is cut: `false` keeps what arrived, `true` (a single POST, whose session was
     /// never told to anybody) removes the whole upload.
     pub discard_on_cut: bool,
@@ -157,11 +161,15 @@ pub trait UploadWriter: Send {
     /// replayed body differs from what is kept.
     async fn send(&mut self, piece: Bytes) -> Result<(), RegistryError>;
 
-    /// The body is there whole: makes it last, gives where the upload stands, ends the right to write.
-    async fn finish(self: Box<Self>) -> Result<UploadStatus, RegistryError>;
+    /// Resolves when the right to write ends before its time (taken over, cancelled, a fault), with the cause. Whoever
+    /// waits for the body's next piece waits for this, too.
+    async fn lost(&mut self) -> RegistryError;
+
+    /// The body is there whole: makes it last, gives how many bytes the upload holds, ends the right to write.
+    async fn finish(self: Box<Self>) -> Result<u64, RegistryError>;
 
     /// The body broke off: keeps what arrived, as said at the start.
-    async fn cut(self: Box<Self>) -> Result<UploadStatus, RegistryError>;
+    async fn cut(self: Box<Self>) -> Result<u64, RegistryError>;
 
     /// The body is there whole and was the last one: as [`Upload::commit`].
     async fn commit(self: Box<Self>, digest: &Digest) -> Result<u64, RegistryError>;

@@ -1,0 +1,114 @@
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::LocalRepository;
+use crate::oci::{Algorithm, Digest, UploadId};
+use crate::registry::{RegistryError, StartPoint, Upload, UploadStatus, UploadWriter, Uploads, WriteRequest};
+use crate::storage::StorageErrorKind;
+use crate::upload::{Progress, Start, UploadError, UploadHandle, WriteOptions, Writer};
+
+struct LocalUpload {
+    handle: UploadHandle,
+}
+
+struct LocalWriter {
+    writer: Writer,
+}
+
+#[async_trait]
+impl Uploads for LocalRepository {
+    async fn start(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError> {
+        let (handle, _) = self.engine.begin(&self.name, algorithm).await?;
+        Ok(Box::new(LocalUpload { handle }))
+    }
+
+    async fn resume(&self, id: UploadId) -> Result<Box<dyn Upload>, RegistryError> {
+        Ok(Box::new(LocalUpload { handle: self.engine.upload(&self.name, id) }))
+    }
+}
+
+#[async_trait]
+impl Upload for LocalUpload {
+    fn id(&self) -> UploadId {
+        self.handle.id()
+    }
+
+    async fn status(&self) -> Result<UploadStatus, RegistryError> {
+        let Progress { offset, started_at } = self.handle.status().await?;
+        Ok(UploadStatus { id: self.handle.id(), offset, started_at: Some(started_at) })
+    }
+
+    async fn write(&self, request: WriteRequest) -> Result<Box<dyn UploadWriter>, RegistryError> {
+        let options = WriteOptions {
+            start: match request.start {
+                StartPoint::Current => Start::Current,
+                StartPoint::Exactly(offset) => Start::Exactly(offset),
+                StartPoint::Replay(offset) => Start::Replay(offset),
+            },
+            length: request.length,
+            digest: request.digest,
+            discard_on_cut: request.discard_on_cut,
+        };
+        let writer = self.handle.write(options).await?;
+        Ok(Box::new(LocalWriter { writer }))
+    }
+
+    async fn commit(&self, digest: &Digest) -> Result<u64, RegistryError> {
+        let options = WriteOptions {
+            start: Start::Current,
+            length: Some(0),
+            digest: Some(digest.clone()),
+            discard_on_cut: false,
+        };
+        Ok(self.handle.write(options).await?.commit(digest).await?)
+    }
+
+    async fn cancel(&self) -> Result<(), RegistryError> {
+        Ok(self.handle.cancel().await?)
+    }
+}
+
+#[async_trait]
+impl UploadWriter for LocalWriter {
+    async fn send(&mut self, piece: Bytes) -> Result<(), RegistryError> {
+        Ok(self.writer.send(piece).await?)
+    }
+
+    async fn lost(&mut self) -> RegistryError {
+        self.writer.lost().await.into()
+    }
+
+    async fn finish(self: Box<Self>) -> Result<u64, RegistryError> {
+        Ok(self.writer.finish().await?)
+    }
+
+    async fn cut(self: Box<Self>) -> Result<u64, RegistryError> {
+        Ok(self.writer.cut().await?)
+    }
+
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<u64, RegistryError> {
+        Ok(self.writer.commit(digest).await?)
+    }
+}
+
+impl From<UploadError> for RegistryError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::Unknown => RegistryError::UploadUnknown,
+            UploadError::Busy { retry_after } => RegistryError::Busy { retry_after },
+            UploadError::RangeMismatch { offset } => RegistryError::RangeNotSatisfiable { offset },
+            UploadError::SizeMismatch { offset } => RegistryError::SizeInvalid { offset },
+            UploadError::Superseded => RegistryError::Superseded,
+            UploadError::DigestMismatch { expected, actual } => RegistryError::DigestMismatch { expected, actual },
+            UploadError::Draining => RegistryError::Unavailable("shutting down".into()),
+            UploadError::Storage(error) => match error.kind() {
+                StorageErrorKind::Full => RegistryError::StorageFull,
+                StorageErrorKind::TimedOut => RegistryError::Unavailable(error.to_string()),
+                _ => RegistryError::Internal(error.to_string()),
+            },
+            UploadError::Gap | UploadError::RecordTooNew | UploadError::Hashing(_) | UploadError::Died => {
+                RegistryError::Internal(error.to_string())
+            }
+        }
+    }
+}
