@@ -1,0 +1,147 @@
+//! What the handlers and the socket of one connection tell each other.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::activity::{Activity, ActivityGuard};
+
+/// What the handlers and the socket of one connection tell each other; all on one thread.
+pub(super) struct ConnectionState {
+    pub(super) is_tls: bool,
+    pub(super) is_http2: bool,
+    activity: Arc<Activity>,
+    running: Cell<usize>,
+    /// When the last request ended, or the connection began.
+    idle_since: Cell<Instant>,
+    answered_any: Cell<bool>,
+    /// An answer came before the end of its body: read no more, close after it.
+    early_answer: Cell<bool>,
+    /// The answer that closes was given: what follows on the connection is no request.
+    last_answer: Cell<bool>,
+    /// Pieces of answers that were handed over and not taken yet, one of an answer at most.
+    offered: Cell<usize>,
+    /// When such a piece was last handed over or taken.
+    moved_at: Cell<Instant>,
+    /// The end of the connection may be told: whoever reads a body has taken all that came of it.
+    end_is_welcome: Cell<bool>,
+    /// Waits for that.
+    end_waiting: Cell<Option<Waker>>,
+}
+
+impl ConnectionState {
+    pub(super) fn new(is_tls: bool, is_http2: bool, activity: Arc<Activity>) -> Self {
+        ConnectionState {
+            is_tls,
+            is_http2,
+            activity,
+            running: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            answered_any: Cell::new(false),
+            early_answer: Cell::new(false),
+            last_answer: Cell::new(false),
+            offered: Cell::new(0),
+            moved_at: Cell::new(Instant::now()),
+            end_is_welcome: Cell::new(true),
+            end_waiting: Cell::new(None),
+        }
+    }
+
+    pub(super) fn request_begins(&self) -> ActivityGuard {
+        self.running.set(self.running.get() + 1);
+        self.activity.begin()
+    }
+
+    pub(super) fn request_ends(&self) {
+        self.running.set(self.running.get().saturating_sub(1));
+        self.idle_since.set(Instant::now());
+        self.answered_any.set(true);
+    }
+
+    /// How many requests are running (more than one with HTTP/2 only).
+    pub(super) fn running(&self) -> usize {
+        self.running.get()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.activity.is_stopping()
+    }
+
+    /// A handler has, or has not, taken all that came of a body so far. While it has not, the end of the
+    /// connection is held back: actix-http throws away what it has read and not handed over when it
+    /// sees the end.
+    pub(super) fn welcome_end(&self, is_welcome: bool) {
+        self.end_is_welcome.set(is_welcome || self.is_http2);
+        if is_welcome && let Some(waker) = self.end_waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// The answer that is given now is the connection's last. actix-http would go on with what it has
+    /// read already. (An HTTP/2 connection has no such answer.)
+    pub(super) fn answers_last(&self) {
+        self.last_answer.set(!self.is_http2);
+    }
+
+    pub(super) fn has_answered_last(&self) -> bool {
+        self.last_answer.get()
+    }
+
+    /// A piece of an answer was handed over.
+    pub(super) fn offer(&self) {
+        self.offered.set(self.offered.get() + 1);
+        self.moved_at.set(Instant::now());
+    }
+
+    /// It was taken, or is of no interest any more.
+    pub(super) fn taken(&self) {
+        self.offered.set(self.offered.get().saturating_sub(1));
+        self.moved_at.set(Instant::now());
+    }
+
+    /// Whether nothing is running but answers of which the client takes nothing. Its HTTP/2 windows can
+    /// be closed for ever without a write that waits.
+    pub(super) fn is_stalled(&self, allowed: Duration) -> bool {
+        self.is_http2
+            && self.running() > 0
+            && self.offered.get() == self.running()
+            && self.moved_at.get() + allowed <= Instant::now()
+    }
+
+    /// No further byte of this connection is wanted. (With HTTP/2 the stream is reset instead.)
+    pub(super) fn answer_early(&self) {
+        if !self.is_http2 {
+            self.early_answer.set(true);
+        }
+    }
+
+    /// Whether an answer came before the end of its body.
+    pub(super) fn has_answered_early(&self) -> bool {
+        self.early_answer.get()
+    }
+
+    /// Waits until the end of the connection may be told.
+    pub(super) fn poll_end_welcome(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.end_is_welcome.get() {
+            return Poll::Ready(());
+        }
+        self.end_waiting.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Something that a stop waits for.
+    pub(super) fn begin_activity(&self) -> ActivityGuard {
+        self.activity.begin()
+    }
+
+    /// When the connection has been without a request for too long, as far as is known now: `first` is
+    /// allowed before the first one, `between` after it.
+    pub(super) fn idle_until(&self, first: Duration, between: Duration) -> Instant {
+        let allowed = if self.answered_any.get() { between } else { first };
+        let since = if self.running.get() > 0 { Instant::now() } else { self.idle_since.get() };
+        since + allowed
+    }
+}

@@ -1,0 +1,356 @@
+//! A registry in memory for this module's tests: one blob map, uploads that fail as they are told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use sha2::Digest as _;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
+use crate::registry::*;
+
+type ErrorMaker = Box<dyn Fn() -> RegistryError + Send>;
+
+/// The registry. Clones share everything.
+#[derive(Clone)]
+pub(super) struct FakeRegistry(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Bytes that uploads were sent.
+    received: AtomicU64,
+    /// Commits wait for a permit.
+    commits: Semaphore,
+    takeover: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    blobs: HashMap<Digest, Bytes>,
+    uploads: HashMap<UploadId, BytesMut>,
+    manifests: HashMap<String, ManifestContent>,
+    fail_repository: Option<ErrorMaker>,
+    fail_send_after: Option<(u64, ErrorMaker)>,
+    cut_streams: bool,
+}
+
+impl FakeRegistry {
+    pub(super) fn new() -> Self {
+        let commits = Semaphore::new(Semaphore::MAX_PERMITS / 2);
+        FakeRegistry(Arc::new(Shared {
+            state: Mutex::default(),
+            received: AtomicU64::new(0),
+            commits,
+            takeover: Notify::new(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+
+    pub(super) fn add_blob(&self, data: Bytes) -> Digest {
+        let digest = digest_of(&data);
+        self.state().blobs.insert(digest.clone(), data);
+        digest
+    }
+
+    /// Every call on a repository fails from now on.
+    pub(super) fn fail_with(&self, error: impl Fn() -> RegistryError + Send + 'static) {
+        self.state().fail_repository = Some(Box::new(error));
+    }
+
+    /// Uploads fail when they have been sent so many bytes.
+    pub(super) fn fail_send_after(&self, bytes: u64, error: impl Fn() -> RegistryError + Send + 'static) {
+        self.state().fail_send_after = Some((bytes, Box::new(error)));
+    }
+
+    /// Blobs end before their length.
+    pub(super) fn cut_streams(&self) {
+        self.state().cut_streams = true;
+    }
+
+    /// Commits stand still until [`FakeRegistry::release_commits`].
+    pub(super) async fn hold_commits(&self) {
+        let held = self.0.commits.forget_permits(usize::MAX);
+        assert!(held > 0);
+    }
+
+    pub(super) fn release_commits(&self) {
+        self.0.commits.add_permits(1000);
+    }
+
+    /// Whoever writes loses its right.
+    pub(super) fn take_over(&self) {
+        self.0.takeover.notify_one();
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn upload_offsets(&self) -> Vec<usize> {
+        self.state().uploads.values().map(|data| data.len()).collect()
+    }
+}
+
+pub(super) fn digest_of(data: &[u8]) -> Digest {
+    Digest::from_bytes(Algorithm::Sha256, &sha2::Sha256::digest(data)).unwrap()
+}
+
+#[async_trait]
+impl Registry for FakeRegistry {
+    fn repository(&self, name: &RepositoryName) -> Result<Box<dyn Repository>, RegistryError> {
+        if let Some(error) = &self.state().fail_repository {
+            return Err(error());
+        }
+        Ok(Box::new(FakeRepository { registry: self.clone(), name: name.clone() }))
+    }
+
+    async fn catalog(&self, page: &PageRequest) -> Result<Page<RepositoryName>, RegistryError> {
+        let names = ["a", "a/b", "b"].map(|name| name.parse::<RepositoryName>().unwrap());
+        Ok(paged(names.to_vec(), page, |name| name.to_string()))
+    }
+}
+
+fn paged<T>(items: Vec<T>, page: &PageRequest, key: impl Fn(&T) -> String) -> Page<T> {
+    let after = page.last.clone().unwrap_or_default();
+    let rest: Vec<T> = items.into_iter().filter(|item| key(item) > after).collect();
+    let limit = page.limit.unwrap_or(usize::MAX);
+    let more = limit > 0 && rest.len() > limit;
+    Page { items: rest.into_iter().take(limit).collect(), more }
+}
+
+struct FakeRepository {
+    registry: FakeRegistry,
+    name: RepositoryName,
+}
+
+impl Repository for FakeRepository {
+    fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    fn blobs(&self) -> &dyn Blobs {
+        self
+    }
+
+    fn uploads(&self) -> &dyn Uploads {
+        self
+    }
+
+    fn manifests(&self) -> &dyn Manifests {
+        self
+    }
+
+    fn tags(&self) -> &dyn Tags {
+        self
+    }
+}
+
+#[async_trait]
+impl Blobs for FakeRepository {
+    async fn stat(&self, digest: &Digest) -> Result<u64, RegistryError> {
+        let state = self.registry.state();
+        let blob = state.blobs.get(digest).ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))?;
+        Ok(blob.len() as u64)
+    }
+
+    async fn fetch(&self, digest: &Digest, range: Option<std::ops::Range<u64>>) -> Result<BlobContent, RegistryError> {
+        let state = self.registry.state();
+        let blob = state.blobs.get(digest).ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))?.clone();
+        let size_bytes = blob.len() as u64;
+        let range = range.unwrap_or(0..size_bytes);
+        let sent = if state.cut_streams { range.start..range.end / 2 } else { range.clone() };
+        let piece = blob.slice(sent.start as usize..sent.end as usize);
+        let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        Ok(BlobContent { size_bytes, range, modified, stream: Box::pin(stream::iter([Ok(piece)])) })
+    }
+
+    async fn mount(&self, digest: &Digest, _from: Option<&RepositoryName>) -> Result<Option<u64>, RegistryError> {
+        Ok(self.stat(digest).await.ok())
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<(), RegistryError> {
+        let removed = self.registry.state().blobs.remove(digest);
+        removed.map(|_| ()).ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))
+    }
+}
+
+#[async_trait]
+impl Uploads for FakeRepository {
+    async fn start(&self, _algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError> {
+        let id = UploadId::random();
+        self.registry.state().uploads.insert(id, BytesMut::new());
+        Ok(Box::new(FakeUpload { registry: self.registry.clone(), id }))
+    }
+
+    async fn resume(&self, id: UploadId) -> Result<Box<dyn Upload>, RegistryError> {
+        if !self.registry.state().uploads.contains_key(&id) {
+            return Err(RegistryError::UploadUnknown);
+        }
+        Ok(Box::new(FakeUpload { registry: self.registry.clone(), id }))
+    }
+}
+
+struct FakeUpload {
+    registry: FakeRegistry,
+    id: UploadId,
+}
+
+impl FakeUpload {
+    fn status_now(&self) -> Result<UploadStatus, RegistryError> {
+        let state = self.registry.state();
+        let data = state.uploads.get(&self.id).ok_or(RegistryError::UploadUnknown)?;
+        Ok(UploadStatus { id: self.id, offset: data.len() as u64, started_at: None })
+    }
+
+    async fn commit_now(&self, digest: &Digest) -> Result<u64, RegistryError> {
+        let _permit = self.registry.0.commits.acquire().await.unwrap();
+        let mut state = self.registry.state();
+        let data = state.uploads.get(&self.id).ok_or(RegistryError::UploadUnknown)?.clone().freeze();
+        let actual = digest_of(&data);
+        if actual != *digest {
+            return Err(RegistryError::DigestMismatch { expected: digest.clone(), actual });
+        }
+        state.uploads.remove(&self.id);
+        let size_bytes = data.len() as u64;
+        state.blobs.insert(actual, data);
+        Ok(size_bytes)
+    }
+}
+
+#[async_trait]
+impl Upload for FakeUpload {
+    fn id(&self) -> UploadId {
+        self.id
+    }
+
+    async fn status(&self) -> Result<UploadStatus, RegistryError> {
+        self.status_now()
+    }
+
+    async fn write(&self, request: WriteRequest) -> Result<Box<dyn UploadWriter>, RegistryError> {
+        let offset = self.status_now()?.offset;
+        match request.start {
+            StartPoint::Exactly(start) | StartPoint::Replay(start) if start != offset => {
+                return Err(RegistryError::RangeNotSatisfiable { offset });
+            }
+            _ => {}
+        }
+        let upload = FakeUpload { registry: self.registry.clone(), id: self.id };
+        let discard_on_cut = request.discard_on_cut;
+        Ok(Box::new(FakeWriter { upload, length: request.length, received: 0, discard_on_cut }))
+    }
+
+    async fn commit(&self, digest: &Digest) -> Result<u64, RegistryError> {
+        self.commit_now(digest).await
+    }
+
+    async fn cancel(&self) -> Result<(), RegistryError> {
+        let removed = self.registry.state().uploads.remove(&self.id);
+        removed.map(|_| ()).ok_or(RegistryError::UploadUnknown)
+    }
+}
+
+struct FakeWriter {
+    upload: FakeUpload,
+    length: Option<u64>,
+    received: u64,
+    discard_on_cut: bool,
+}
+
+impl FakeWriter {
+    fn check_length(&self) -> Result<u64, RegistryError> {
+        let offset = self.upload.status_now()?.offset;
+        match self.length {
+            Some(length) if length != self.received => Err(RegistryError::SizeInvalid { offset }),
+            _ => Ok(offset),
+        }
+    }
+}
+
+#[async_trait]
+impl UploadWriter for FakeWriter {
+    async fn send(&mut self, piece: Bytes) -> Result<(), RegistryError> {
+        let registry = &self.upload.registry;
+        let received = registry.0.received.fetch_add(piece.len() as u64, Ordering::SeqCst) + piece.len() as u64;
+        self.received += piece.len() as u64;
+        let mut state = registry.state();
+        if let Some((limit, error)) = &state.fail_send_after
+            && received > *limit
+        {
+            return Err(error());
+        }
+        state.uploads.get_mut(&self.upload.id).ok_or(RegistryError::Superseded)?.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    async fn lost(&mut self) -> RegistryError {
+        self.upload.registry.0.takeover.notified().await;
+        RegistryError::Superseded
+    }
+
+    async fn finish(self: Box<Self>) -> Result<u64, RegistryError> {
+        self.check_length()
+    }
+
+    async fn cut(self: Box<Self>) -> Result<u64, RegistryError> {
+        if self.discard_on_cut {
+            self.upload.cancel().await?;
+        }
+        Ok(self.upload.status_now()?.offset)
+    }
+
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<u64, RegistryError> {
+        self.check_length()?;
+        self.upload.commit_now(digest).await
+    }
+}
+
+#[async_trait]
+impl Manifests for FakeRepository {
+    async fn get(&self, reference: &Reference) -> Result<ManifestContent, RegistryError> {
+        let key = reference.to_string();
+        self.registry.state().manifests.get(&key).cloned().ok_or(RegistryError::ManifestUnknown(key))
+    }
+
+    async fn put(&self, request: PutManifest) -> Result<ManifestPut, RegistryError> {
+        let digest = digest_of(&request.data);
+        let media_type = request.media_type.unwrap_or_default();
+        let content = ManifestContent { digest: digest.clone(), media_type, data: request.data };
+        let mut state = self.registry.state();
+        for key in [request.reference.to_string(), digest.to_string()] {
+            state.manifests.insert(key, content.clone());
+        }
+        Ok(ManifestPut { digest: digest.clone(), subject: Some(digest), tags: request.tags })
+    }
+
+    async fn delete(&self, reference: &Reference) -> Result<(), RegistryError> {
+        let key = reference.to_string();
+        let removed = self.registry.state().manifests.remove(&key);
+        removed.map(|_| ()).ok_or(RegistryError::ManifestUnknown(key))
+    }
+
+    async fn referrers(&self, request: &ReferrersRequest) -> Result<Referrers, RegistryError> {
+        let descriptors = (1..=3).map(|n| {
+            let digest = format!("sha256:{}", n.to_string().repeat(64));
+            let descriptor = serde_json::json!({"digest": digest, "size": 1});
+            descriptor.as_object().unwrap().clone()
+        });
+        Ok(paged(descriptors.collect(), &request.page, |entry| entry["digest"].as_str().unwrap().to_string()))
+    }
+}
+
+#[async_trait]
+impl Tags for FakeRepository {
+    async fn list(&self, page: &PageRequest) -> Result<Page<Tag>, RegistryError> {
+        let tags = ["a", "b", "c"].map(|tag| tag.parse::<Tag>().unwrap());
+        Ok(paged(tags.to_vec(), page, |tag| tag.to_string()))
+    }
+}

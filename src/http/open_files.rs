@@ -1,0 +1,47 @@
+//! How many connections the limit of open files allows.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that are none of ours: listeners, timers, log, and those the threads need.
+const RESERVED: u64 = 64;
+
+/// Raises the soft limit of open files to the hard one and gives the limit that now holds; `None` when
+/// there is none. To be called once, at start.
+pub fn raise_open_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, wanted)
+    {
+        log::warn!(error:% = error; "the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// The most connections there may be at once: as configured (0: no wish), and never more than half of
+/// the descriptors, since each may need another for a file.
+pub(super) fn connection_limit(configured: usize, open_files: Option<u64>) -> usize {
+    const UNLIMITED: u64 = 1 << 20;
+    let allowed = open_files.unwrap_or(UNLIMITED).saturating_sub(RESERVED).clamp(2, UNLIMITED) / 2;
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    if configured == 0 { allowed } else { configured.min(allowed) }
+}
+
+/// The limit that holds now.
+pub(super) fn open_file_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        assert_eq!(connection_limit(0, Some(1064)), 500);
+        assert_eq!(connection_limit(100, Some(1064)), 100);
+        assert_eq!(connection_limit(5000, Some(1064)), 500);
+        assert_eq!(connection_limit(0, Some(10)), 1);
+        assert!(connection_limit(0, None) > 100_000);
+    }
+}
