@@ -1,5 +1,23 @@
 //! longshore: a container registry whose heart is an upload engine.
 //!
+//! A registry in a program of one's own, here in memory and on a free port:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use longshore::{app::App, config::{Config, StorageDriver}};
+//!
+//! let mut config = Config::default();
+//! config.storage.driver = StorageDriver::Memory;
+//! (config.http.addr, config.http.admin_addr) = ("127.0.0.1:0".parse()?, "127.0.0.1:0".parse()?);
+//! actix::System::new().block_on(async {
+//!     let app = App::start(config).await?;
+//!     println!("push to {}", app.addr());
+//!     app.stop().await;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
 //! # The floors
 //! A module uses only floors below its own, and folders on one floor do not know each other
 //! (`tests/layers.rs` keeps it true):
@@ -13,11 +31,12 @@
 //! | 4 | [`upload`] |
 //! | 5 | [`registry`] |
 //! | 6 | [`http`] |
-//! | 7 | `app` |
+//! | 7 | [`app`] |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod content;

@@ -1,3 +1,11 @@
 //! The command line, and nothing else.
 
-fn main() {}
+#![deny(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), std::env::vars_os().collect())
+}

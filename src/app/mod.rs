@@ -1,0 +1,207 @@
+//! Floor 7: the composition root: builds the parts of a [`Config`], binds, serves, drains, stops.
+
+mod readiness;
+mod storage;
+
+use std::error::Error;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use self::readiness::StorageReadiness;
+use crate::clock::SystemClock;
+use crate::config::{Config, DurabilityPolicy, HashImplementation, StorageDriver};
+use crate::content::{Content, ContentOptions};
+use crate::hashing::{HashPool, Implementation};
+use crate::http::{self, AdminOptions, AdminServer, ApiServer, RunningServer, ServerOptions};
+use crate::oci::Algorithm;
+use crate::registry::{LocalRegistry, LocalRegistryOptions};
+use crate::storage::{Durability, SharedDriver, StorageError};
+use crate::telemetry::Metrics;
+use crate::upload::{Engine, EngineOptions};
+
+/// A registry that runs: its servers, its upload engine, its storage.
+#[derive(Debug)]
+pub struct App {
+    api: RunningServer,
+    admin: RunningServer,
+    engine: Engine,
+    driver: SharedDriver,
+    draining: Arc<AtomicBool>,
+    shutdown_grace: Duration,
+}
+
+/// Why a registry could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// The storage cannot be used; another process may hold it.
+    Storage {
+        /// The configuration's key.
+        key: &'static str,
+        /// Why.
+        source: StorageError,
+    },
+    /// An address cannot be listened on.
+    Bind {
+        /// The configuration's key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A server cannot be made of its configuration.
+    Http(http::StartError),
+    /// No threads can be started.
+    Threads(std::io::Error),
+}
+
+impl App {
+    /// Builds everything that `config` says and serves it. Must be called within an actix system.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: Config) -> Result<App, StartError> {
+        raise_open_file_limit();
+        choose_hashing(config.hashing.implementation);
+        let api_listener = bind("http.addr", config.http.addr)?;
+        let admin_listener = bind("http.admin_addr", config.http.admin_addr)?;
+
+        let mut metrics_registry = prometheus_client::registry::Registry::default();
+        let metrics = Metrics::register(&mut metrics_registry);
+        let driver = storage::open(&config.storage, &metrics).await.map_err(|source| {
+            let key = match config.storage.driver {
+                StorageDriver::Filesystem => "storage.filesystem.root",
+                StorageDriver::Memory => "storage.memory",
+            };
+            StartError::Storage { key, source }
+        })?;
+        let content = Content::new(driver.clone(), content_options(&config), metrics.clone());
+        let engine = start_engine(&config, &driver, &content, &metrics)?;
+        let registry = LocalRegistry::new(
+            LocalRegistryOptions { anonymous_mount: config.blobs.anonymous_mount, ..LocalRegistryOptions::default() },
+            content,
+            engine.clone(),
+        );
+        let draining = Arc::new(AtomicBool::new(false));
+        let shutdown_grace = config.http.shutdown_grace;
+        let admin_options = AdminOptions {
+            config: config.http.clone(),
+            metrics_registry: Arc::new(metrics_registry),
+            metrics: metrics.clone(),
+            readiness: Arc::new(StorageReadiness { driver: driver.clone(), draining: draining.clone() }),
+        };
+        let api_options = ServerOptions {
+            config: config.http,
+            registry: Arc::new(registry),
+            metrics,
+            manifest_max_bytes: config.manifests.max_size,
+        };
+        let admin = AdminServer::start(admin_options, admin_listener).map_err(StartError::Http)?;
+        let api = ApiServer::start(api_options, api_listener).map_err(StartError::Http)?;
+        log::info!(
+            addr:% = api.local_addr(), admin_addr:% = admin.local_addr(), storage = driver.name(),
+            sha256 = Implementation::current(Algorithm::Sha256).as_str();
+            "longshore serves"
+        );
+        Ok(App { api, admin, engine, driver, draining, shutdown_grace })
+    }
+
+    /// Where the registry listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.api.local_addr()
+    }
+
+    /// Where health and metrics are.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// The upload engine, for tests and tools that look at it from inside.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The storage as the registry sees it.
+    pub fn driver(&self) -> &SharedDriver {
+        &self.driver
+    }
+
+    /// Stops as SIGTERM does: says it is not ready, accepts nothing more, lets running requests end within
+    /// `http.shutdown_grace`, and makes every upload last where it stands.
+    pub async fn stop(self) {
+        self.draining.store(true, Ordering::Release);
+        self.api.stop(self.shutdown_grace).await;
+        self.engine.drain().await;
+        self.admin.stop(Duration::ZERO).await;
+        log::info!("longshore stopped");
+    }
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Bind { key, address, source })
+}
+
+fn raise_open_file_limit() {
+    match http::raise_open_file_limit() {
+        Some(limit) => log::debug!(limit; "open files are limited"),
+        None => log::warn!("the limit of open files cannot be told"),
+    }
+}
+
+fn choose_hashing(implementation: HashImplementation) {
+    Implementation::choose(match implementation {
+        HashImplementation::Auto => None,
+        HashImplementation::Sha2 => Some(Implementation::Sha2),
+        HashImplementation::AwsLc => Some(Implementation::AwsLc),
+    });
+}
+
+fn content_options(config: &Config) -> ContentOptions {
+    ContentOptions {
+        // With `durability: process` the driver itself syncs nothing.
+        durability: Durability::Power,
+        cache_max_entries: config.cache.max_entries,
+        allow_sparse_manifests: config.manifests.allow_sparse,
+        manifest_max_bytes: config.manifests.max_size,
+    }
+}
+
+fn start_engine(
+    config: &Config,
+    driver: &SharedDriver,
+    content: &Content,
+    metrics: &Metrics,
+) -> Result<Engine, StartError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let hash_threads = if config.hashing.threads == 0 { cores } else { config.hashing.threads };
+    Ok(Engine::start(EngineOptions {
+        driver: driver.clone(),
+        blobs: content.blobs().clone(),
+        hashes: HashPool::start(hash_threads).map_err(StartError::Threads)?,
+        metrics: metrics.clone(),
+        clock: Arc::new(SystemClock),
+        takeover_after: config.uploads.takeover_after,
+        batch_bytes: EngineOptions::BATCH_BYTES,
+        checkpoint_durability: match config.storage.durability {
+            DurabilityPolicy::Process | DurabilityPolicy::Commit => Durability::Process,
+            DurabilityPolicy::Ack => Durability::Power,
+        },
+        threads: cores,
+    }))
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Storage { key, source } => write!(f, "{key}: {source}"),
+            StartError::Bind { key, address, source } => write!(f, "{key}: cannot listen on {address}: {source}"),
+            StartError::Http(error) => error.fmt(f),
+            StartError::Threads(error) => write!(f, "cannot start threads: {error}"),
+        }
+    }
+}
+
+impl Error for StartError {}

@@ -1,0 +1,32 @@
+//! The storage of a configuration: a driver and what is wrapped round it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::config::{DurabilityPolicy, StorageConfig, StorageDriver};
+use crate::storage::adapters::{Deadline, Limit, Meter};
+use crate::storage::filesystem::{Filesystem, FilesystemOptions};
+use crate::storage::memory::{Memory, MemoryOptions};
+use crate::storage::{SharedDriver, StorageError, StorageErrorKind};
+use crate::telemetry::Metrics;
+
+/// Opens it. From the inside: the driver, a bound on calls at once, a deadline for each (waiting for its turn
+/// included), and the counting of what was asked for.
+pub(super) async fn open(config: &StorageConfig, metrics: &Metrics) -> Result<SharedDriver, StorageError> {
+    let root = &config.filesystem.root;
+    let driver: SharedDriver = match config.driver {
+        StorageDriver::Memory => Arc::new(Memory::new(MemoryOptions { max_bytes: config.memory.max_size })),
+        StorageDriver::Filesystem if root.exists() && !root.is_dir() => {
+            let kind = StorageErrorKind::Fault;
+            return Err(StorageError::with_source(kind, "open", root.display(), "it is not a folder"));
+        }
+        StorageDriver::Filesystem => Arc::new(Filesystem::open(FilesystemOptions {
+            sync: config.durability != DurabilityPolicy::Process,
+            ..FilesystemOptions::new(root)
+        })?),
+    };
+    let calls = NonZeroUsize::new(config.max_concurrent_calls).unwrap_or(NonZeroUsize::MIN);
+    let limited: SharedDriver = Arc::new(Limit::new(driver, calls));
+    let bounded: SharedDriver = Arc::new(Deadline::new(limited, config.timeout));
+    Ok(Arc::new(Meter::new(bounded, metrics)))
+}
