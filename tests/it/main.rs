@@ -1,0 +1,58 @@
+//! A real server on a free port, asked through real sockets: a module for each part of the API.
+//!
+//! | what a client may expect | where |
+//! |---|---|
+//! | `GET /v2/`, an empty repository | `base` |
+//! | blobs pushed in every way, with sha256 and sha512; chunks out of order; bad digests; zero bytes | `pushes` |
+//! | an upload's status, cancel, replay, take-over, cut bodies, restarts | `uploads`, `restarts` |
+//! | mounts | `mounts` |
+//! | blobs pulled: heads, ranges, conditions | `pulls` |
+//! | manifests: every data set, media types, conditions, limits | `manifests`, `data_sets` |
+//! | tags, catalog, referrers: pages and links | `tags`, `catalog`, `referrers` |
+//! | deletes are visible at once | `deletes` |
+//! | the very requests of docker, containerd, crane, regctl, buildkit and jib | `clients` |
+//! | `Location` behind a proxy, HTTP/2, TLS | `transport` |
+//! | errors in one form, limits, hostile input | `errors`, `hostile` |
+//! | the admin address and the metrics' names | `admin` |
+//! | files as distribution lays them out | `layout` |
+//!
+//! Every case ends with a look at what it left: an upload, a temporary file or a key that is not
+//! content of the registry fails it.
+
+/// Makes each case a test on both storage drivers.
+macro_rules! on_both_drivers {
+    ($($case:ident,)+) => {
+        mod filesystem {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::harness::run(crate::harness::Storage::Filesystem, super::$case).await;
+            })+
+        }
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::harness::run(crate::harness::Storage::Memory, super::$case).await;
+            })+
+        }
+    };
+}
+
+mod admin;
+mod base;
+mod catalog;
+mod clients;
+mod data_sets;
+mod deletes;
+mod errors;
+mod harness;
+mod hostile;
+mod layout;
+mod manifests;
+mod mounts;
+mod pulls;
+mod pushes;
+mod referrers;
+mod restarts;
+mod tags;
+mod transport;
+mod uploads;
