@@ -1,6 +1,7 @@
 use futures_util::FutureExt;
 
 use super::*;
+use crate::storage::adapters::Meter;
 
 #[actix::test]
 async fn an_empty_upload_becomes_the_empty_blob() {
@@ -105,4 +106,19 @@ async fn puts_of_one_digest_to_one_upload_get_one_answer() {
     }
     assert_eq!(blobs(&driver).stat(&repository(), &digest).await.unwrap(), Some(2_000_000));
     assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_commit_reads_no_byte_again() {
+    let raw = memory();
+    let meter = Meter::new(raw.clone(), &Metrics::unregistered());
+    let driver: SharedDriver = Arc::new(meter.clone());
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let content = content(3_000_000);
+    write(&upload, Start::Current, &[content.slice(..1_000_000)]).await.unwrap();
+    write(&upload, Start::Current, &[content.slice(1_000_000..)]).await.unwrap();
+    commit(&upload, &sha256(&content)).await.unwrap();
+    assert_eq!(meter.read_bytes(), 0);
+    assert_eq!(stored(&raw, &sha256(&content)).await, content);
 }
