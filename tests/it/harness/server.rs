@@ -144,7 +144,7 @@ impl Running {
             let _ = stopped.await;
             app.stop().await;
         };
-        let thread = std::thread::spawn(|| actix_rt::System::new().block_on(serve));
+        let thread = std::thread::spawn(|| actix::System::new().block_on(serve));
         let (address, admin_address, driver) = started.await.expect("the registry starts");
         Running { address, admin_address, driver, stop, thread }
     }
