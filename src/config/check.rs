@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, ConfigError, StorageDriver};
+use super::{Config, ConfigError, StorageDriver, check_uploads};
 
 /// A manifest is kept in memory whole while it is received, checked and sent.
 const LARGEST_MANIFEST_BYTES: u64 = 64 << 20;
@@ -12,8 +12,12 @@ const LARGEST_MANIFEST_BYTES: u64 = 64 << 20;
 /// whose requests are running.
 const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
+/// By the same clock: a shorter time may be over when a connection begins.
+const SHORTEST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_addresses(config)?;
+    check_admin_hosts(config)?;
     let keep_alive = config.http.keep_alive;
     if keep_alive > Duration::ZERO && keep_alive < SHORTEST_KEEP_ALIVE {
         return Err(ConfigError::at(
@@ -22,6 +26,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         ));
     }
     check_not_zero(config)?;
+    if config.http.head_timeout < SHORTEST_HEAD_TIMEOUT {
+        return Err(ConfigError::at("http.head_timeout", "is less than 1s, in which a slow client cannot send a head"));
+    }
     if config.manifests.max_size > LARGEST_MANIFEST_BYTES {
         return Err(ConfigError::at(
             "manifests.max_size",
@@ -32,7 +39,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if needs_root && config.storage.filesystem.root.as_os_str().is_empty() {
         return Err(ConfigError::at("storage.filesystem.root", "is empty"));
     }
-    Ok(())
+    check_uploads::check(&config.uploads)
 }
 
 fn check_addresses(config: &Config) -> Result<(), ConfigError> {
@@ -55,6 +62,18 @@ fn check_addresses(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// A port or a scheme with a name would never be equal to what a client asks for.
+fn check_admin_hosts(config: &Config) -> Result<(), ConfigError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    for (index, host) in config.http.admin_hosts.iter().enumerate() {
+        if host.is_empty() || !host.bytes().all(is_plain) {
+            let problem = format_args!("{host:?} is not a host name, such as registry.example.org, without a port");
+            return Err(ConfigError::at(format!("http.admin_hosts[{index}]"), problem));
+        }
+    }
+    Ok(())
+}
+
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let same_port = one.port() == other.port() && one.port() != 0;
     same_port && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
@@ -63,6 +82,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 fn check_not_zero(config: &Config) -> Result<(), ConfigError> {
     for (key, time) in [
         ("http.head_timeout", config.http.head_timeout),
+        ("http.body_timeout", config.http.body_timeout),
         ("http.disconnect_timeout", config.http.disconnect_timeout),
         ("storage.timeout", config.storage.timeout),
         ("uploads.takeover_after", config.uploads.takeover_after),

@@ -1,5 +1,5 @@
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,8 @@ impl Config {
         let mut tree = Tree::of_defaults();
         if let Some(path) = &sources.file {
             let origin = Origin::File(path.clone());
-            tree.overlay(read_file(path, &origin)?, &origin)?;
+            let document = read_document(&read_file(path, &origin)?, &origin)?;
+            tree.overlay(document, &origin)?;
         }
         for (name, value) in &sources.environment {
             set_variable(&mut tree, name, value)?;
@@ -27,12 +28,15 @@ impl Config {
         for setting in &sources.flags {
             tree.set_text(setting.key, &setting.value, &Origin::Flag(setting.flag))?;
         }
-        let (config, origins) = tree.into_config()?;
-        check::check(&config).map_err(|error| {
-            let origin = error.key().and_then(|key| origins.of(key));
-            error.with_origin(origin)
-        })?;
-        Ok(config)
+        checked(tree)
+    }
+
+    /// The configuration that a file with this text has, when nothing else is said.
+    pub(super) fn from_yaml(text: &str) -> Result<Config, ConfigError> {
+        let origin = Origin::File(PathBuf::new());
+        let mut tree = Tree::of_defaults();
+        tree.overlay(read_document(text, &origin)?, &origin)?;
+        checked(tree)
     }
 
     /// The whole configuration in the form of the file.
@@ -45,10 +49,22 @@ impl Config {
     }
 }
 
-fn read_file(path: &Path, origin: &Origin) -> Result<Map<String, Value>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError::of(origin.clone(), format_args!("cannot be read: {error}")))?;
-    let document: Option<Value> = serde_saphyr::from_str(&text)
+fn checked(tree: Tree) -> Result<Config, ConfigError> {
+    let (config, origins) = tree.into_config()?;
+    check::check(&config).map_err(|error| {
+        let origin = error.key().and_then(|key| origins.of(key));
+        error.with_origin(origin)
+    })?;
+    Ok(config)
+}
+
+fn read_file(path: &Path, origin: &Origin) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| ConfigError::of(origin.clone(), format_args!("cannot be read: {error}")))
+}
+
+fn read_document(text: &str, origin: &Origin) -> Result<Map<String, Value>, ConfigError> {
+    let document: Option<Value> = serde_saphyr::from_str(text)
         .map_err(|error| ConfigError::of(origin.clone(), format_args!("is not well-formed YAML: {}", told(&error))))?;
     match document {
         None | Some(Value::Null) => Ok(Map::new()),

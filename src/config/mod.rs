@@ -8,8 +8,11 @@ mod blobs;
 mod byte_size;
 mod cache;
 mod check;
+mod check_uploads;
+mod difference;
 mod duration;
 mod error;
+pub(crate) mod fuzzing;
 mod hashing;
 mod http;
 mod load;
@@ -17,6 +20,8 @@ mod log;
 mod log_filter;
 mod manifests;
 mod network;
+mod optional;
+mod repository_pattern;
 mod socket_addr;
 mod sources;
 mod storage;
@@ -35,10 +40,11 @@ pub use log::{LogConfig, LogFormat};
 pub use log_filter::{LogDirective, LogFilter, LogFilterError};
 pub use manifests::ManifestsConfig;
 pub use network::{IpNetwork, IpNetworkError};
+pub use repository_pattern::RepositoryPattern;
 pub use sources::{Setting, Sources};
 pub use storage::{DurabilityPolicy, FilesystemConfig, MemoryConfig, StorageConfig, StorageDriver};
 pub use tls::TlsConfig;
-pub use uploads::UploadsConfig;
+pub use uploads::{UploadsConfig, UploadsOverride};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

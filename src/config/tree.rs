@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Config, ConfigError, Origin};
+use super::{Config, ConfigError, Origin, UploadsOverride};
+
+/// The one list whose items are sections. A text of a variable or a flag cannot say one.
+const LIST_OF_SECTIONS: &str = "uploads.overrides";
 
 pub(super) struct Tree {
     root: Value,
@@ -27,6 +30,10 @@ impl Tree {
 
     /// Sets one key to a text, which is read as the key's kind of value wants it.
     pub(super) fn set_text(&mut self, key: &str, text: &str, origin: &Origin) -> Result<(), ConfigError> {
+        if key.strip_prefix(LIST_OF_SECTIONS).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+            let problem = "is a list of sections, which can be set in a configuration file only";
+            return Err(ConfigError::at(key, problem).with_origin(Some(origin.clone())));
+        }
         let mut node = &mut self.root;
         for name in key.split('.') {
             if node.get(name).is_none() {
@@ -90,13 +97,41 @@ fn overlay_section(
                 return Err(ConfigError::at(key, is_a_section(known)).with_origin(Some(origin.clone())));
             }
             (known, value) => {
-                *known = fit(value, known)
+                let mut value = fit(value, known)
                     .map_err(|problem| ConfigError::at(&key, problem).with_origin(Some(origin.clone())))?;
+                if key == LIST_OF_SECTIONS {
+                    value = fit_sections(value, &key, origin)?;
+                }
+                *known = value;
                 origins.insert(key, origin.clone());
             }
         }
     }
     Ok(())
+}
+
+/// The items of a list of sections say some of the keys there are.
+fn fit_sections(list: Value, list_key: &str, origin: &Origin) -> Result<Value, ConfigError> {
+    let every_key = serde_json::to_value(UploadsOverride::of_every_key()).expect("an override is made of plain values");
+    let mut fitted = Vec::new();
+    for (index, item) in list.as_array().into_iter().flatten().enumerate() {
+        let item_key = format!("{list_key}[{index}]");
+        let refused = |key: &str, problem: String| ConfigError::at(key, problem).with_origin(Some(origin.clone()));
+        let Value::Object(item) = item else {
+            return Err(refused(&item_key, "is not a section of keys and values".to_owned()));
+        };
+        let mut section = Map::new();
+        for (name, value) in item {
+            let key = format!("{item_key}.{name}");
+            let Some(kind) = every_key.get(name) else {
+                return Err(not_a_key(&key, &every_key, origin));
+            };
+            let value = fit(value.clone(), kind).map_err(|problem| refused(&key, problem))?;
+            section.insert(name.clone(), value);
+        }
+        fitted.push(Value::Object(section));
+    }
+    Ok(Value::Array(fitted))
 }
 
 /// The default tells what kind of value a text stands for. What does not fit stays text, and is refused with its key

@@ -71,6 +71,74 @@ fn what_is_printed_loads_to_the_same() {
     assert_eq!(load(&config.to_yaml(), &[], &[]).unwrap(), config);
 }
 
+/// Two overrides, with every form a value may have.
+const OVERRIDES: &str = "uploads:\n  max_size: 10GB\n  overrides:\n    - repositories: [ci/*, 'team/**']\n      \
+                         idle_timeout: 0\n      min_rate: 1024\n      max_open_per_repository: 3\n    \
+                         - {repositories: [big], max_size: 1TiB, max_age: 30d, keep_failed_for: 0s}\n";
+
+#[test]
+fn overrides_are_read_and_what_is_printed_of_them_loads_to_the_same() {
+    let config = load(OVERRIDES, &[], &[]).unwrap();
+    let [small, big] = config.uploads.overrides.as_slice() else { panic!("{config:?}") };
+    assert_eq!(small.repositories.len(), 2);
+    assert_eq!((small.idle_timeout, small.min_rate, small.max_size), (Some(Duration::ZERO), Some(1024), None));
+    assert_eq!((big.max_size, big.max_age), (Some(1 << 40), Some(Duration::from_secs(30 * 86_400))));
+    let printed = config.to_yaml();
+    assert_eq!(load(&printed, &[], &[]).unwrap(), config, "{printed}");
+    assert!(!printed.contains("max_writing_per_repository: null"), "{printed}");
+}
+
+#[test]
+fn the_example_of_overrides_in_the_shipped_file_is_one() {
+    let text = std::fs::read_to_string(shipped_file()).unwrap();
+    let (before, example) = text.split_once("  overrides: []\n").unwrap();
+    let example: Vec<&str> = example.lines().map_while(|line| line.strip_prefix("  # ")).collect();
+    assert!(example.len() > 5, "{example:?}");
+    let yaml = format!("{before}  overrides:\n    {}\n", example.join("\n    "));
+    let config = load(&yaml, &[], &[]).unwrap();
+    assert_eq!(config.uploads.overrides.len(), 2, "{yaml}");
+}
+
+#[test]
+fn what_an_override_has_wrong_is_refused_with_the_full_key() {
+    for (entry, key, part_of_message) in [
+        ("{min_rat: 1}", "uploads.overrides[1].min_rat", "is not a key; there are idle_timeout, keep_failed_for"),
+        ("{max_open: 1}", "uploads.overrides[1].max_open", "is not a key"),
+        ("5", "uploads.overrides[1]", "is not a section"),
+        ("{repositories: ci/*}", "uploads.overrides[1].repositories", "is not a list"),
+        ("{repositories: [a, /b]}", "uploads.overrides[1].repositories[1]", "fits no repository"),
+        ("{repositories: []}", "uploads.overrides[1].repositories", "is empty"),
+        ("{min_rate: 5}", "uploads.overrides[1].repositories", "is empty"),
+        ("{repositories: [b], min_rate: fast}", "uploads.overrides[1].min_rate", "\"fast\" is not a size"),
+        ("{repositories: [b], min_rate: null}", "uploads.overrides[1].min_rate", "null is not a text"),
+        ("{repositories: [b], max_age: 5}", "uploads.overrides[1].max_age", "\"5\" is not a time"),
+        (
+            "{repositories: [b], max_open_per_repository: -1}",
+            "uploads.overrides[1].max_open_per_repository",
+            "-1 is not",
+        ),
+        ("{repositories: [b], min_rate_window: 0}", "uploads.overrides[1].min_rate_window", "is less than 1s"),
+        ("{repositories: [b], idle_timeout: 500ms}", "uploads.overrides[1].idle_timeout", "takeover_after"),
+    ] {
+        let error = refused(&format!("uploads: {{overrides: [{{repositories: [a]}}, {entry}]}}"));
+        assert_eq!(error.key(), Some(key), "{error}");
+        assert!(error.to_string().contains(part_of_message), "{error}");
+        assert!(error.to_string().ends_with("test.yaml)"), "{error}");
+    }
+    // What is wrong only together with what holds for all.
+    let error = refused("uploads: {min_rate: 0, min_rate_window: 0, overrides: [{repositories: [a], min_rate: 1}]}");
+    assert_eq!(error.key(), Some("uploads.overrides[0].min_rate_window"), "{error}");
+}
+
+#[test]
+fn a_variable_cannot_set_overrides() {
+    for name in ["LONGSHORE__UPLOADS__OVERRIDES", "LONGSHORE__UPLOADS__OVERRIDES__0__MIN_RATE"] {
+        let error = refused_variable(name, "5").to_string();
+        assert!(error.contains("is a list of sections, which can be set in a configuration file only"), "{error}");
+        assert!(error.ends_with(&format!("(from {name})")), "{error}");
+    }
+}
+
 #[test]
 fn each_kind_of_value_is_read_from_the_environment() {
     let config = load(
@@ -156,7 +224,11 @@ fn what_contradicts_itself_is_refused_with_the_full_key() {
         ("http: {addr: '0.0.0.0:7000', admin_addr: '127.0.0.1:7000'}", "http.admin_addr"),
         ("http: {keep_alive: 300ms}", "http.keep_alive"),
         ("http: {head_timeout: 0s}", "http.head_timeout"),
+        ("http: {head_timeout: 999ms}", "http.head_timeout"),
+        ("http: {body_timeout: 0}", "http.body_timeout"),
         ("http: {disconnect_timeout: 0}", "http.disconnect_timeout"),
+        ("http: {admin_hosts: [a.example, 'b.example:5001']}", "http.admin_hosts[1]"),
+        ("http: {admin_hosts: ['']}", "http.admin_hosts[0]"),
         ("storage: {timeout: 0s}", "storage.timeout"),
         ("storage: {max_concurrent_calls: 0}", "storage.max_concurrent_calls"),
         ("storage: {memory: {max_size: 0}}", "storage.memory.max_size"),
@@ -164,6 +236,15 @@ fn what_contradicts_itself_is_refused_with_the_full_key() {
         ("manifests: {max_size: 0}", "manifests.max_size"),
         ("manifests: {max_size: 1GiB}", "manifests.max_size"),
         ("uploads: {takeover_after: 0s}", "uploads.takeover_after"),
+        ("uploads: {checkpoint_every: 1000KiB}", "uploads.checkpoint_every"),
+        ("uploads: {checkpoint_every: 0}", "uploads.checkpoint_every"),
+        ("uploads: {max_memory: 7MiB}", "uploads.max_memory"),
+        ("uploads: {min_rate_window: 0}", "uploads.min_rate_window"),
+        ("uploads: {min_rate_window: 999ms}", "uploads.min_rate_window"),
+        ("uploads: {idle_timeout: 999ms}", "uploads.idle_timeout"),
+        ("uploads: {idle_timeout: 10s, takeover_after: 11s}", "uploads.idle_timeout"),
+        ("uploads: {max_age: 1ms}", "uploads.max_age"),
+        ("uploads: {scan_every: 59s}", "uploads.scan_every"),
     ] {
         let error = refused(yaml);
         assert_eq!(error.key(), Some(key), "{error}");
@@ -176,6 +257,14 @@ fn an_open_admin_address_with_a_token_and_free_ports_are_no_contradiction() {
     load("http: {admin_addr: '0.0.0.0:5001', admin_token_file: token}", &[], &[]).unwrap();
     load("http: {addr: '127.0.0.1:0', admin_addr: '127.0.0.1:0'}", &[], &[]).unwrap();
     load("http: {addr: '[::1]:5000', admin_addr: '[::1]:5001'}", &[], &[]).unwrap();
+}
+
+#[test]
+fn policies_can_be_switched_off() {
+    let yaml = "uploads: {idle_timeout: 0, min_rate: 0, min_rate_window: 0, max_age: 0, max_open: 0, keep_failed_for: 0, \
+                keep_failed_max_size: 0, min_free_space: 0, scan_every: 0, passivate_after: 0}";
+    let uploads = load(yaml, &[], &[]).unwrap().uploads;
+    assert_eq!((uploads.idle_timeout, uploads.min_rate, uploads.scan_every), (Duration::ZERO, 0, Duration::ZERO));
 }
 
 #[test]
