@@ -18,6 +18,7 @@ mod blobs;
 mod cache;
 mod catalog;
 mod error;
+pub(crate) mod fuzzing;
 mod link;
 mod links;
 mod locks;

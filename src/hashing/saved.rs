@@ -10,6 +10,10 @@ use crate::oci::Algorithm;
 const MAGIC_256: [u8; 4] = *b"sha\x03";
 const MAGIC_512: [u8; 4] = *b"sha\x07";
 
+/// The first number of bytes that SHA-256 is not defined for: it counts bits in 64 bits. SHA-512 could hash more; here it
+/// need not.
+const TOO_MANY_BYTES: u64 = 1 << 61;
+
 /// Why bytes are no saved state of the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashStateError {
@@ -22,6 +26,9 @@ pub enum HashStateError {
     },
     /// They do not begin with the algorithm's mark.
     WrongMagic,
+    /// No bytes could lead to it: the words say that a block was hashed and the number of bytes that none was, or the
+    /// number is past what the algorithm takes.
+    Impossible,
 }
 
 impl RunningDigest {
@@ -41,6 +48,7 @@ impl RunningDigest {
     }
 
     /// Takes up a saved one. There is no checksum in it: whoever stores it has to tell whether it is what was saved.
+    /// Only what contradicts itself is noticed.
     ///
     /// # Errors
     /// [`HashStateError`] when it is not of the form. Anything may stand behind the begun block.
@@ -61,6 +69,11 @@ impl RunningDigest {
         let (block, offset) = behind.split_at(running.words.block_bytes());
         running.block[..block.len()].copy_from_slice(block);
         running.offset = offset.iter().fold(0, |offset, byte| offset << 8 | u64::from(*byte));
+        let no_block_yet = running.offset < running.words.block_bytes() as u64;
+        let is_impossible = no_block_yet && running.words != RunningDigest::new(algorithm).words;
+        if is_impossible || running.offset >= TOO_MANY_BYTES {
+            return Err(HashStateError::Impossible);
+        }
         Ok(running)
     }
 }
@@ -95,6 +108,7 @@ impl fmt::Display for HashStateError {
                 write!(f, "hash state has {found_bytes} bytes instead of {expected_bytes}")
             }
             HashStateError::WrongMagic => f.write_str("hash state is not of the algorithm"),
+            HashStateError::Impossible => f.write_str("hash state is one that no bytes lead to"),
         }
     }
 }
@@ -168,6 +182,30 @@ mod tests {
         other[3] = 2;
         assert_eq!(RunningDigest::from_bytes(Algorithm::Sha256, &other), Err(HashStateError::WrongMagic));
         assert!(RunningDigest::from_bytes(Algorithm::Sha512, &state).is_err());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for algorithm in Algorithm::ALL {
+            let (first_word, offset) = (4, saved_bytes(algorithm) - 8);
+            let block_bytes = RunningDigest::new(algorithm).words.block_bytes();
+            let with = |word: u8, bytes_hashed: u64| {
+                let mut state = RunningDigest::new(algorithm).to_bytes();
+                state[first_word] ^= word;
+                state[offset..].copy_from_slice(&bytes_hashed.to_be_bytes());
+                RunningDigest::from_bytes(algorithm, &state)
+            };
+            for bytes_hashed in [0, 1, block_bytes as u64 - 1] {
+                assert!(with(0, bytes_hashed).is_ok(), "{algorithm} {bytes_hashed}");
+                assert_eq!(with(1, bytes_hashed), Err(HashStateError::Impossible), "{algorithm} {bytes_hashed}");
+            }
+            assert!(with(1, block_bytes as u64).is_ok());
+            assert_eq!(with(1, TOO_MANY_BYTES), Err(HashStateError::Impossible));
+            let mut longest = with(1, TOO_MANY_BYTES - 1).unwrap();
+            longest.update(&[0; 300]);
+            assert_eq!(longest.offset(), TOO_MANY_BYTES + 299);
+            longest.finish();
+        }
     }
 
     proptest! {

@@ -68,8 +68,7 @@ pub fn stored_media_type(data: &[u8]) -> Option<String> {
         return media_type.bytes().all(|byte| byte.is_ascii_graphic()).then_some(media_type);
     }
     if marks.schema_version == Some(1) {
-        let signed = marks.signatures.is_some();
-        return Some(if signed { SCHEMA_1_SIGNED } else { SCHEMA_1 }.to_owned());
+        return Some(if is_signed(data) { SCHEMA_1_SIGNED } else { SCHEMA_1 }.to_owned());
     }
     let found = if marks.manifests.is_some() { ManifestType::OciIndex } else { ManifestType::OciImage };
     Some(found.as_str().to_owned())
@@ -89,8 +88,23 @@ struct TypeMarks {
     media_type: Option<String>,
     #[serde(default)]
     manifests: Option<IgnoredAny>,
+}
+
+/// What schema 1 has. It is read by itself: in other manifests the field means nothing, so that anything may stand
+/// there, also twice.
+#[derive(Deserialize)]
+struct SignatureMark {
     #[serde(default)]
     signatures: Option<IgnoredAny>,
+}
+
+/// Whether a JSON object has signatures.
+fn is_signed(data: &[u8]) -> bool {
+    match serde_json::from_slice(data) {
+        Ok(JsonObject(SignatureMark { signatures })) => signatures.is_some(),
+        // It has been read before, so they are there twice.
+        Err(_) => true,
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +121,9 @@ mod tests {
             (r#"{"schemaVersion":2,"manifests":[]}"#, Some(ManifestType::OciIndex.as_str())),
             (r#"{"schemaVersion":2,"config":{},"layers":[]}"#, Some(ManifestType::OciImage.as_str())),
             (r#"{"schemaVersion":1,"signatures":[{}]}"#, Some(SCHEMA_1_SIGNED)),
+            (r#"{"schemaVersion":1,"signatures":1,"signatures":2}"#, Some(SCHEMA_1_SIGNED)),
             (r#"{"schemaVersion":1}"#, Some(SCHEMA_1)),
+            (r#"{"signatures":1,"signatures":2,"manifests":[]}"#, Some(ManifestType::OciIndex.as_str())),
             (r#"{"mediaType":"a\nb"}"#, None),
             ("", None),
             ("[]", None),

@@ -130,6 +130,15 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// `NotFound` when there is no partial; `WrongSize` when it holds less than `at.offset` bytes.
     async fn open_partial(&self, key: &Key, at: &Checkpoint) -> Result<Box<dyn PartialWriter>, StorageError>;
 
+    /// How many bytes can still be written, if the store has such a bound and others use it up as well. It may be out
+    /// of date by the time it is read, and counts no overhead: a call that finds the store full says so in any case.
+    ///
+    /// # Errors
+    /// Faults.
+    async fn free_space(&self) -> Result<Option<u64>, StorageError> {
+        Ok(None)
+    }
+
     /// An address from which a client can fetch the object without this server, if the store has such.
     async fn redirect(&self, key: &Key, options: &RedirectOptions) -> Result<Option<String>, StorageError> {
         let _ = (key, options);

@@ -28,6 +28,11 @@ use crate::oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
 const ROOT: &str = "docker/registry/v2";
 
+/// The folder that holds everything.
+pub fn root() -> Key {
+    Key::from_checked(ROOT.to_owned())
+}
+
 /// The folder that holds all repositories.
 pub fn repositories() -> Key {
     Key::from_checked(format!("{ROOT}/repositories"))
@@ -150,6 +155,24 @@ pub fn upload_started_at(name: &RepositoryName, id: UploadId) -> Key {
     Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/startedat"))
 }
 
+/// The folder of an upload's running digests of one algorithm, in distribution's form.
+pub fn upload_hash_states(name: &RepositoryName, id: UploadId, algorithm: Algorithm) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}"))
+}
+
+/// An upload's running digest after `offset` bytes, in distribution's form.
+pub fn upload_hash_state(name: &RepositoryName, id: UploadId, algorithm: Algorithm, offset: u64) -> Key {
+    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}/{offset}"))
+}
+
+/// The offset that a name listed in [`upload_hash_states`] stands for; `None` when nobody who keeps to the layout
+/// has written it.
+pub fn hash_state_offset(name: &str) -> Option<u64> {
+    let offset: u64 = name.parse().ok()?;
+    // Other spellings (a sign, leading zeros) would be second names of one offset.
+    (offset.to_string() == name).then_some(offset)
+}
+
 /// Our record of an upload.
 pub fn upload_record(name: &RepositoryName, id: UploadId) -> Key {
     Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/record"))
@@ -187,5 +210,19 @@ mod tests {
         let id: UploadId = "6e5b4f5c-1f6e-4a3d-9d3e-0a1b2c3d4e5f".parse().unwrap();
         assert_eq!(upload_started_at(&name, id).as_str(), format!("{repository}/_uploads/{id}/startedat"));
         assert_eq!(upload_data(&name, id).as_str(), format!("{repository}/_uploads/{id}/data"));
+        let state = upload_hash_state(&name, id, Algorithm::Sha256, 65_536);
+        assert_eq!(state.as_str(), format!("{repository}/_uploads/{id}/hashstates/sha256/65536"));
+        assert_eq!(state, upload_hash_states(&name, id, Algorithm::Sha256).child("65536").unwrap());
+        assert!(state.is_within(&root()) && blob_data(&digest).is_within(&root()));
+    }
+
+    #[test]
+    fn an_offset_has_one_name() {
+        for offset in [0, 1, 65_536, u64::MAX] {
+            assert_eq!(hash_state_offset(&offset.to_string()), Some(offset));
+        }
+        for name in ["", "+1", "-1", "01", "00", "1 ", "0x10", "1e3", "18446744073709551616", "link"] {
+            assert_eq!(hash_state_offset(name), None, "{name:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! The index gives access to nothing: a referrer is listed only while its revision link leads to it.
 
 mod descriptor;
+pub(super) mod fuzzing;
 mod list;
 mod scan;
 

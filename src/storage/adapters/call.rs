@@ -7,7 +7,8 @@ use crate::storage::{Key, StorageError};
 pub struct Call<'a> {
     /// What is called.
     pub operation: Operation,
-    /// On what; for `publish` the key of the object, else the one that was named when the partial or stream was opened.
+    /// On what; for `publish` the key of the object, for `free_space` [`root`](crate::storage::keys::root), else the one
+    /// that was named when the partial or stream was opened.
     pub key: &'a Key,
     /// How many bytes it hands over to be kept.
     pub written_bytes: u64,
@@ -27,6 +28,11 @@ pub trait Around: Send + Sync + fmt::Debug + 'static {
         call: Call<'_>,
         work: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> impl Future<Output = Result<T, StorageError>> + Send;
+
+    /// What is told of the free space, of which the store told `found`.
+    fn free_space(&self, found: Option<u64>) -> Option<u64> {
+        found
+    }
 
     /// Bytes came back from the store.
     fn received(&self, bytes: u64) {
@@ -50,6 +56,7 @@ pub enum Operation {
     ListMark,
     CreatePartial,
     OpenPartial,
+    FreeSpace,
     Redirect,
     Append,
     Checkpoint,
@@ -61,7 +68,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Operation; 17] = [
+    pub const ALL: [Operation; 18] = [
         Operation::Get,
         Operation::Read,
         Operation::ReadPiece,
@@ -73,6 +80,7 @@ impl Operation {
         Operation::ListMark,
         Operation::CreatePartial,
         Operation::OpenPartial,
+        Operation::FreeSpace,
         Operation::Redirect,
         Operation::Append,
         Operation::Checkpoint,
@@ -95,6 +103,7 @@ impl Operation {
             Operation::ListMark => "list_mark",
             Operation::CreatePartial => "create_partial",
             Operation::OpenPartial => "open_partial",
+            Operation::FreeSpace => "free_space",
             Operation::Redirect => "redirect",
             Operation::Append => "append",
             Operation::Checkpoint => "checkpoint",

@@ -18,6 +18,7 @@ pub type Faulty = Adapter<Faults>;
 #[derive(Debug, Default)]
 pub struct Faults {
     planned: Mutex<Vec<Planned>>,
+    free_space: Mutex<Option<u64>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,12 @@ impl Faulty {
     /// Forgets all faults. Calls that hang go on hanging until their gate is released.
     pub fn clear(&self) {
         self.manner().lock().clear();
+    }
+
+    /// Tells that so many bytes can still be written, whatever the driver tells; `None`: what it tells. Nothing else
+    /// changes: to fill the store up, plan faults of kind [`StorageErrorKind::Full`] as well.
+    pub fn set_free_space(&self, bytes: Option<u64>) {
+        *self.manner().free_space.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// How often a planned fault struck since the last [`Faulty::clear`].
@@ -171,6 +178,10 @@ impl Around for Faults {
         fault.effect.happen(call).await?;
         work.await
     }
+
+    fn free_space(&self, found: Option<u64>) -> Option<u64> {
+        self.free_space.lock().unwrap_or_else(PoisonError::into_inner).or(found)
+    }
 }
 
 /// Where calls hang until a test lets them go. Clones are the same gate.
@@ -278,6 +289,20 @@ mod tests {
         let error = writer.append(vec![Bytes::from_static(b"abc")]).await.unwrap_err();
         assert_eq!(error.to_string(), "storage: append partial: no space left: injected");
         assert_eq!(writer.offset(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_nearly_full_disk_is_imitated_through_other_adapters() {
+        let faulty = Faulty::new(filled_memory("object", 1).await);
+        let outer = crate::storage::adapters::Deadline::new(Arc::new(faulty.clone()), Duration::from_secs(30));
+        assert_eq!(outer.free_space().await.unwrap(), None);
+        faulty.set_free_space(Some(1_000));
+        assert_eq!(outer.free_space().await.unwrap(), Some(1_000));
+        faulty.inject(Fault::fail(StorageErrorKind::Fault).at(Operation::FreeSpace));
+        let error = outer.free_space().await.unwrap_err();
+        assert_eq!(error.to_string(), "storage: free_space docker/registry/v2: failed: injected");
+        faulty.set_free_space(None);
+        assert_eq!(outer.free_space().await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]

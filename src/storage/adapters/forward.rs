@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::call::{Around, Call, Operation};
 use crate::storage::{
     ByteStream, Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode,
-    RedirectOptions, SharedDriver, Stat, StorageError, Version,
+    RedirectOptions, SharedDriver, Stat, StorageError, Version, keys,
 };
 
 /// A driver around another: every call, also those of its writers and streams, goes through `A`.
@@ -99,6 +99,11 @@ impl<A: Around> Driver for Adapter<A> {
         let call = Call::new(Operation::OpenPartial, key);
         let inner = self.around.around(call, self.inner.open_partial(key, at)).await?;
         Ok(self.writer(key, inner))
+    }
+
+    async fn free_space(&self) -> Result<Option<u64>, StorageError> {
+        let found = self.around.around(Call::new(Operation::FreeSpace, &keys::root()), self.inner.free_space()).await?;
+        Ok(self.around.free_space(found))
     }
 
     async fn redirect(&self, key: &Key, options: &RedirectOptions) -> Result<Option<String>, StorageError> {

@@ -5,7 +5,8 @@
 //! let driver = Meter::new(Arc::new(Deadline::new(driver, timeout)), &metrics);
 //! ```
 //!
-//! [`Faulty`] is for tests only; it is compiled with the crate so that tests of every kind can use it.
+//! [`Faulty`] and [`PowerCut`] are for tests only; they are compiled with the crate so that tests of every kind can use
+//! them. The latter is a store of its own, to be put innermost.
 
 mod call;
 mod deadline;
@@ -13,6 +14,7 @@ mod faulty;
 mod forward;
 mod limit;
 mod meter;
+mod power_cut;
 #[cfg(test)]
 mod testing;
 
@@ -22,6 +24,7 @@ pub use faulty::{Fault, Faults, Faulty, Gate};
 pub use forward::Adapter;
 pub use limit::{Limit, Turns};
 pub use meter::{Counts, Meter};
+pub use power_cut::PowerCut;
 
 #[cfg(test)]
 mod tests {

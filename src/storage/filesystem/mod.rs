@@ -40,7 +40,7 @@ pub use self::lock::RootLock;
 use self::store::Store;
 use super::{
     Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode, Stat, StorageError,
-    Version,
+    Version, keys,
 };
 
 /// The folder, directly below the root, of files that are not objects yet. It is emptied when the root is opened.
@@ -160,5 +160,14 @@ impl Driver for Filesystem {
     async fn open_partial(&self, key: &Key, at: &Checkpoint) -> Result<Box<dyn PartialWriter>, StorageError> {
         let at = at.clone();
         Ok(Box::new(self.run("open_partial", key, move |store, key| partial::open(store, key, &at)).await?))
+    }
+
+    /// What the filesystem lets an ordinary user write: blocks kept back for the superuser do not count.
+    async fn free_space(&self) -> Result<Option<u64>, StorageError> {
+        self.run("free_space", &keys::root(), |store, key| {
+            let free = store.root.free_space();
+            free.map(Some).map_err(|error| StorageError::from_io("free_space", key, error))
+        })
+        .await
     }
 }

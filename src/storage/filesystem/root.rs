@@ -69,6 +69,12 @@ impl Root {
         }
     }
 
+    /// How many bytes the filesystem can still take.
+    pub(super) fn free_space(&self) -> io::Result<u64> {
+        let filesystem = rustix::fs::fstatvfs(&self.folder)?;
+        Ok(filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
+    }
+
     /// To be asked before a name is placed that [`Root::sync_name`] is to sync.
     pub(super) fn removals(&self) -> Option<Removals> {
         self.durable.as_ref().map(DurableFolders::removals)

@@ -277,3 +277,11 @@ fn a_root_that_is_missing_is_made() {
     drop(open(&root, true));
     assert!(root.join(LOCK_FILE).is_file());
 }
+
+#[tokio::test]
+async fn free_space_is_that_of_the_filesystem() {
+    let folder = tempfile::tempdir().unwrap();
+    let free_bytes = open(folder.path(), true).free_space().await.unwrap().unwrap();
+    let filesystem = rustix::fs::statvfs(folder.path()).unwrap();
+    assert!(free_bytes > 0 && free_bytes <= filesystem.f_blocks * filesystem.f_frsize, "{free_bytes} bytes are free");
+}

@@ -2,6 +2,9 @@
 //!
 //! It is bounded: past [`MemoryOptions::max_bytes`] a call is `Full`. What is deleted or replaced while it is being
 //! read is counted no more, but stays until its reader is gone. Nothing survives the process.
+//!
+//! It tells no free space: that is there so that a registry leaves room on a disk for others, and nobody else uses the
+//! bound up. A store that is smaller than what is to stay free would take nothing at all.
 
 mod partial;
 mod pieces;
@@ -93,6 +96,9 @@ impl Driver for Memory {
     }
 
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {
+        if let Some(partial) = self.lock().partials.get(key.as_str()) {
+            return Ok(Stat { size_bytes: partial.pieces.size_bytes(), modified: partial.modified });
+        }
         Ok(self.stored("stat", key)?.stat())
     }
 

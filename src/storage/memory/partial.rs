@@ -1,5 +1,6 @@
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(super) fn create(memory: &Memory, key: &Key) -> Result<MemoryPartial, Storag
     }
     state.charge("create_partial", key, 0, cost_bytes(key.as_str().len(), &Pieces::default()))?;
     let writer = state.next_change();
-    state.partials.insert(key.as_str().into(), Partial { pieces: Arc::default(), writer });
+    state.partials.insert(key.as_str().into(), Partial { pieces: Arc::default(), modified: SystemTime::now(), writer });
     Ok(MemoryPartial { memory: memory.clone(), key: key.clone(), writer, offset: 0 })
 }
 
@@ -76,6 +77,7 @@ impl PartialWriter for MemoryPartial {
         state.charge("append", &self.key, 0, addition.cost_bytes())?;
         let partial = self.partial(&mut state, "append")?;
         Arc::make_mut(&mut partial.pieces).extend(addition);
+        partial.modified = SystemTime::now();
         self.offset = partial.pieces.size_bytes();
         Ok(())
     }

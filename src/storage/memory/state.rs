@@ -21,6 +21,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Partial {
     pub(super) pieces: Arc<Pieces>,
+    /// When bytes came last.
+    pub(super) modified: SystemTime,
     /// The number of the writer that owns it.
     pub(super) writer: u64,
 }

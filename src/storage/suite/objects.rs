@@ -24,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!("a reader keeps what it opened when that is replaced or deleted", read_while_changed),
         case!("deleting the last object deletes its folders, and no other", empty_folders_go),
         case!("delete_all deletes everything below, and nothing beside", delete_all),
+        case!("free space is told always or never, before and after a put", free_space),
     ]
 }
 
@@ -203,4 +204,17 @@ async fn delete_all(driver: SharedDriver) {
     put(&*driver, "suite/deep/er/object", "1").await;
     driver.delete_all(&key("suite/deep/er"), None).await.unwrap();
     assert_no_folder(&*driver, "suite").await;
+}
+
+/// Others write to the same disk meanwhile, so that no two numbers can be compared.
+async fn free_space(driver: SharedDriver) {
+    let size = 100_000;
+    let before = driver.free_space().await.unwrap();
+    put(&*driver, "suite/object", pattern(1, size)).await;
+    let after = driver.free_space().await.unwrap();
+    assert_eq!(before.is_some(), after.is_some());
+    for bytes in [before, after].into_iter().flatten() {
+        assert!(bytes < 1 << 60, "{bytes} bytes are free");
+    }
+    delete(&*driver, "suite/object").await;
 }
