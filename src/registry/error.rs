@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::oci::{Digest, DigestError, ErrorCode, Tag};
 
@@ -43,6 +43,29 @@ pub enum RegistryError {
     },
     /// There is no such upload in this repository.
     UploadUnknown,
+    /// The upload expired. It counts as unknown; what is kept of it says why.
+    UploadExpired {
+        /// By which policy: the name of its configuration key, or `operator`.
+        policy: &'static str,
+        /// When.
+        at: SystemTime,
+    },
+    /// A policy ended the upload while this request wrote to it.
+    PolicyStruck {
+        /// Which: the name of its configuration key, or `operator`.
+        policy: &'static str,
+    },
+    /// A limit on uploads is reached; try again later.
+    OverLimit {
+        /// The configuration key of the limit.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
+        /// When.
+        retry_after: Duration,
+    },
+    /// The store is nearly full: no new upload is taken.
+    StorageLow,
     /// The bytes do not go where the upload stands; it is unchanged.
     RangeNotSatisfiable {
         /// How many bytes the upload holds.
@@ -102,6 +125,10 @@ impl fmt::Display for RegistryError {
                 write!(f, "tag {tag} points at {current}")
             }
             RegistryError::PreconditionFailed { tag, current: None } => write!(f, "tag {tag} does not exist"),
+            RegistryError::UploadExpired { policy, .. } => write!(f, "upload expired by {policy}"),
+            RegistryError::PolicyStruck { policy } => write!(f, "upload was ended by {policy}"),
+            RegistryError::OverLimit { limit, value, .. } => write!(f, "limit of uploads is reached: {limit} {value}"),
+            RegistryError::StorageLow => f.write_str("storage is nearly full, no new upload is taken"),
             RegistryError::UploadUnknown => f.write_str("upload is unknown to this repository"),
             RegistryError::RangeNotSatisfiable { offset } => {
                 write!(f, "bytes do not go where the upload stands, which is at offset {offset}")

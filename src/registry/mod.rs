@@ -14,7 +14,7 @@ pub use error::RegistryError;
 pub use local::{LocalRegistry, LocalRegistryOptions};
 pub use page::{Page, PageRequest};
 pub use services::{
-    BlobContent, Blobs, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest, Referrers,
+    BlobContent, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest, Referrers,
     ReferrersRequest, Registry, Repository, StartPoint, Tags, Upload, UploadStatus, UploadWriter, Uploads,
     WriteRequest,
 };

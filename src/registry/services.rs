@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::SystemTime;
 
@@ -9,6 +10,13 @@ use futures_util::stream::BoxStream;
 use super::{Page, PageRequest, RegistryError};
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
 
+/// On whose behalf something is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The client's address: its own, or the one that a trusted proxy tells.
+    pub address: Option<IpAddr>,
+}
+
 /// A registry: its repositories by name, and the list of them.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -16,7 +24,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`RegistryError::NameRefused`].
-    fn repository(&self, name: &RepositoryName) -> Result<Box<dyn Repository>, RegistryError>;
+    fn repository(&self, name: &RepositoryName, caller: &Caller) -> Result<Box<dyn Repository>, RegistryError>;
 
     /// The names of the repositories that hold something, in the order of [`RepositoryName`].
     async fn catalog(&self, page: &PageRequest) -> Result<Page<RepositoryName>, RegistryError>;

@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use log::kv::{self, Key, Value, VisitSource};
-use log::{LevelFilter, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use serde::ser::{SerializeMap, Serializer};
 
 /// How a line of the log looks.
@@ -18,6 +19,14 @@ pub enum LogFormat {
     Json,
 }
 
+/// The log of this process, once it was started.
+static LOG: ProcessLog = ProcessLog { writer: RwLock::new(None) };
+
+struct ProcessLog {
+    /// Made anew for other levels.
+    writer: RwLock<Option<(LogFormat, env_logger::Logger)>>,
+}
+
 /// Starts the log of this process. Each level holds for a module path with everything below it, or (`None`) for
 /// everything.
 ///
@@ -27,6 +36,55 @@ pub fn start_log<'a>(
     format: LogFormat,
     levels: impl IntoIterator<Item = (Option<&'a str>, LevelFilter)>,
 ) -> Result<(), log::SetLoggerError> {
+    log::set_logger(&LOG)?;
+    LOG.put(format, levels);
+    Ok(())
+}
+
+/// Puts other levels in force, as [`start_log`] takes them. `false`: the process's log was not started by it.
+pub fn change_log_levels<'a>(levels: impl IntoIterator<Item = (Option<&'a str>, LevelFilter)>) -> bool {
+    let format = LOG.writer().as_ref().map(|(format, _)| *format);
+    if let Some(format) = format {
+        LOG.put(format, levels);
+    }
+    format.is_some()
+}
+
+impl ProcessLog {
+    fn put<'a>(&self, format: LogFormat, levels: impl IntoIterator<Item = (Option<&'a str>, LevelFilter)>) {
+        let writer = writer(format, levels);
+        let max_level = writer.filter();
+        *self.writer.write().unwrap_or_else(PoisonError::into_inner) = Some((format, writer));
+        log::set_max_level(max_level);
+    }
+
+    fn writer(&self) -> RwLockReadGuard<'_, Option<(LogFormat, env_logger::Logger)>> {
+        self.writer.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for ProcessLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.writer().as_ref().is_some_and(|(_, writer)| writer.enabled(metadata))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some((_, writer)) = &*self.writer() {
+            writer.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        if let Some((_, writer)) = &*self.writer() {
+            writer.flush();
+        }
+    }
+}
+
+fn writer<'a>(
+    format: LogFormat,
+    levels: impl IntoIterator<Item = (Option<&'a str>, LevelFilter)>,
+) -> env_logger::Logger {
     let mut builder = env_logger::Builder::new();
     for (module, level) in levels {
         builder.filter(module, level);
@@ -43,7 +101,7 @@ pub fn start_log<'a>(
             write_json(out, &time, record)
         }),
     };
-    builder.target(env_logger::Target::Stderr).try_init()
+    builder.target(env_logger::Target::Stderr).build()
 }
 
 fn write_text(out: &mut dyn Write, record: &Record<'_>) -> io::Result<()> {

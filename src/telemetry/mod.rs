@@ -3,8 +3,8 @@
 mod log;
 mod metrics;
 
-pub use log::{LogFormat, start_log};
+pub use log::{LogFormat, change_log_levels, start_log};
 pub use metrics::{
-    CacheLabels, CacheResult, CacheScope, DirectionLabels, DurationLabels, EndLabels, Metrics, RequestLabels,
-    StorageBytesLabels, StorageOperationLabels,
+    CacheLabels, CacheResult, CacheScope, DirectionLabels, DurationLabels, EndLabels, LimitLabels, Metrics,
+    PolicyLabels, RequestLabels, StorageBytesLabels, StorageOperationLabels,
 };

@@ -1,8 +1,9 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::Policy;
 use crate::hashing::HashError;
 use crate::oci::Digest;
 use crate::storage::{StorageError, StorageErrorKind};
@@ -12,6 +13,36 @@ use crate::storage::{StorageError, StorageErrorKind};
 pub enum UploadError {
     /// There is no such upload in this repository, or it has ended.
     Unknown,
+    /// It expired, and is kept for an operator to look at.
+    Expired {
+        /// Why.
+        policy: Policy,
+        /// When.
+        at: SystemTime,
+    },
+    /// A policy struck while it was being written to; it has expired.
+    Struck {
+        /// Which.
+        policy: Policy,
+    },
+    /// The body would make it larger than `uploads.max_size`; nothing was changed.
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A limit on open or writing uploads is reached.
+    OverLimit {
+        /// The configuration key of the limit, such as `max_open_per_client`.
+        limit: &'static str,
+        /// Its value.
+        value: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// There is less free space than `uploads.min_free_space`: no upload is begun.
+    LowSpace,
+    /// It has just left memory: ask again. The handle does so itself.
+    Passivated,
     /// Another request writes or commits; it may be over after this time.
     Busy {
         /// When to try again.
@@ -73,6 +104,12 @@ impl fmt::Display for UploadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UploadError::Unknown => f.write_str("upload is unknown"),
+            UploadError::Expired { policy, .. } => write!(f, "upload expired by {policy}"),
+            UploadError::Struck { policy } => write!(f, "upload expires by {policy}"),
+            UploadError::TooLarge { limit_bytes } => write!(f, "upload would be larger than {limit_bytes} bytes"),
+            UploadError::OverLimit { limit, value, .. } => write!(f, "uploads.{limit} ({value}) is reached"),
+            UploadError::LowSpace => f.write_str("free space is below uploads.min_free_space"),
+            UploadError::Passivated => f.write_str("upload has just left memory"),
             UploadError::Busy { .. } => f.write_str("another request is writing to the upload"),
             UploadError::RangeMismatch { offset } => write!(f, "bytes do not go where the upload stands: {offset}"),
             UploadError::SizeMismatch { offset } => {

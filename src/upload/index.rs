@@ -10,10 +10,7 @@ use actix::Addr;
 use dashmap::{DashMap, Entry};
 
 use super::actor::UploadActor;
-use crate::oci::{RepositoryName, UploadId};
-
-/// Names an upload.
-pub(super) type Name = (RepositoryName, UploadId);
+use super::roster::{LiveUpload, Name, Roster};
 
 #[derive(Default)]
 pub(super) struct Index {
@@ -24,6 +21,10 @@ pub(super) struct Index {
 impl Index {
     pub fn get(&self, name: &Name) -> Option<Addr<UploadActor>> {
         self.live.get(name).map(|entry| entry.value().clone())
+    }
+
+    pub fn contains(&self, name: &Name) -> bool {
+        self.live.contains_key(name)
     }
 
     /// Starts an actor and enters it in one step: an actor that ends at once finds its entry to give up.
@@ -59,13 +60,24 @@ impl Index {
 /// the place of a later actor of the same upload is never taken away.
 pub(super) struct Registration {
     index: Arc<Index>,
+    roster: Arc<Roster>,
     name: Name,
+    /// What others see of the upload, once there is one.
+    live: Option<Arc<LiveUpload>>,
     held: bool,
 }
 
 impl Registration {
-    pub fn new(index: Arc<Index>, name: Name) -> Self {
-        Registration { index, name, held: true }
+    pub fn new(index: Arc<Index>, roster: Arc<Roster>, name: Name, live: Option<Arc<LiveUpload>>) -> Self {
+        Registration { index, roster, name, live, held: true }
+    }
+
+    pub fn set_live(&mut self, live: Arc<LiveUpload>) {
+        self.live = Some(live);
+    }
+
+    pub fn live(&self) -> Option<&Arc<LiveUpload>> {
+        self.live.as_ref()
     }
 
     pub fn give_up(&mut self) {
@@ -73,14 +85,15 @@ impl Registration {
             self.index.live.remove(&self.name);
         }
     }
-
-    pub fn is_draining(&self) -> bool {
-        self.index.is_draining()
-    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.give_up();
+        if self.held {
+            if let Some(live) = &self.live {
+                self.roster.lose(&self.name, live);
+            }
+            self.give_up();
+        }
     }
 }

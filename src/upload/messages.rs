@@ -3,6 +3,8 @@
 //! Replies go through one-shot channels and not through the message's result, since an answer may come long after the
 //! message was taken (a claim waits for a writer, a commit for its hash), and actix would run such handlers at once.
 
+use std::net::IpAddr;
+
 use actix::{Addr, Message};
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -10,6 +12,7 @@ use tokio::sync::oneshot;
 use super::UploadError;
 use super::actor::UploadActor;
 use super::machine::Start;
+use super::roster::Name;
 use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, UploadError>>;
@@ -33,7 +36,9 @@ pub(super) struct Status {
 pub(super) struct Claim {
     pub start: Start,
     pub digest: Option<Digest>,
+    pub length: Option<u64>,
     pub discard_on_cut: bool,
+    pub client: Option<IpAddr>,
     pub reply: Reply<Grant>,
 }
 
@@ -57,6 +62,13 @@ pub(super) struct Piece {
     pub offset: u64,
     pub pieces: Vec<Bytes>,
     pub reply: Reply<()>,
+}
+
+/// The body of this epoch is not read on, since there is no memory for what came last; the next batch says that there is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct HeldUp {
+    pub epoch: u64,
 }
 
 /// The end of a body.
@@ -93,6 +105,20 @@ pub(super) struct Cancel {
     pub reply: Reply<()>,
 }
 
+/// Makes the upload expire, as an operator wants it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Expire {
+    pub reply: Reply<()>,
+}
+
+/// It is time to look whether a policy strikes. The sender is dropped when what follows is through.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Look {
+    pub done: oneshot::Sender<()>,
+}
+
 /// Makes what is there last and stops the actor; the upload lives on in storage.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -106,6 +132,7 @@ pub(super) struct Drain {
 pub(super) struct Begin {
     pub repository: RepositoryName,
     pub algorithm: Algorithm,
+    pub client: Option<IpAddr>,
     pub reply: Reply<(UploadId, Status)>,
 }
 
@@ -113,9 +140,15 @@ pub(super) struct Begin {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Revive {
-    pub repository: RepositoryName,
-    pub id: UploadId,
+    pub name: Name,
     pub reply: Reply<Addr<UploadActor>>,
+}
+
+/// To the supervisor: look now at what is due, and at the free space; the reply comes when that is through.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LookNow {
+    pub reply: oneshot::Sender<()>,
 }
 
 /// To the supervisor: admit nothing more, drain every upload.

@@ -24,20 +24,30 @@ mod actor;
 mod ask;
 mod engine;
 mod error;
+pub(crate) mod fuzzing;
 mod index;
 mod machine;
+mod memory;
 mod messages;
 mod pump;
+mod reaper;
 mod record;
+mod roster;
+mod scan;
+mod space;
 mod store;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod view;
 mod writer;
 
 pub use engine::{Engine, EngineOptions, Progress, UploadHandle, WriteOptions};
 pub use error::UploadError;
 pub use machine::{EndReason, Start};
+pub use view::{
+    ExpiredView, ListUploads, Policy, ScanFinding, ScanReport, SortUploads, UploadPage, UploadState, UploadView,
+};
 pub use writer::Writer;
 
 /// How many messages may wait for one upload. A writer has at most two batches and an end on their way, claims are

@@ -3,17 +3,21 @@
 //! delivers every byte that it had taken.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::dev::ToEnvelope;
+use actix::prelude::*;
 use bytes::Bytes;
+use futures_util::future::join;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::UploadError;
 use super::actor::UploadActor;
 use super::ask::ask;
-use super::messages::{End, EndOfBody, Piece, Reply};
+use super::memory::{Memory, Share};
+use super::messages::{End, EndOfBody, HeldUp, Piece, Reply};
 
 /// One batch is written while the next one waits in the actor's mailbox; more would only hold memory.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -43,13 +47,20 @@ pub(super) struct Pump {
     pub failure: watch::Sender<Option<UploadError>>,
     /// How many bytes make a batch.
     pub batch_bytes: usize,
+    /// What all bodies together may hold.
+    pub memory: Memory,
 }
 
-type Answer = oneshot::Receiver<Result<(), UploadError>>;
+/// A batch on its way, and what it takes of the memory until it is written.
+struct InFlight {
+    answer: oneshot::Receiver<Result<(), UploadError>>,
+    _share: Share,
+}
 
 #[derive(Default)]
 struct Batch {
     pieces: Vec<Bytes>,
+    share: Share,
     len: usize,
     /// When it must go, full or not.
     due: Option<Instant>,
@@ -57,7 +68,7 @@ struct Batch {
 
 impl Pump {
     pub async fn run(mut self) {
-        let mut in_flight: VecDeque<Answer> = VecDeque::with_capacity(BATCHES_IN_FLIGHT);
+        let mut in_flight: VecDeque<InFlight> = VecDeque::with_capacity(BATCHES_IN_FLIGHT);
         let end = match self.carry(&mut in_flight).await {
             Ok(end) => end,
             Err(cause) => {
@@ -69,7 +80,10 @@ impl Pump {
             Some((kind, reply)) => (kind, Some(reply)),
             None => (EndKind::Cut, None),
         };
-        let answer = self.hand_over_end(kind, in_flight).await;
+        let answer = match self.hand_over_end(kind, in_flight).await {
+            Err(cause) => Err(self.revoked.try_recv().unwrap_or(cause)),
+            answer => answer,
+        };
         if let Err(cause) = &answer {
             self.fail(cause.clone()).await;
         }
@@ -80,12 +94,20 @@ impl Pump {
     }
 
     /// Moves pieces until the body ends; `None` when the request was dropped.
-    async fn carry(&mut self, in_flight: &mut VecDeque<Answer>) -> Result<Option<(EndKind, Reply<u64>)>, UploadError> {
+    async fn carry(
+        &mut self,
+        in_flight: &mut VecDeque<InFlight>,
+    ) -> Result<Option<(EndKind, Reply<u64>)>, UploadError> {
         let mut batch = Batch::default();
+        // A piece that waits for its share of the memory; meanwhile what came before it goes on.
+        let mut waiting: Option<Waiting> = None;
         let end = loop {
             let is_due = batch.due.is_some_and(|due| due <= Instant::now());
             if (is_due || batch.len >= self.batch_bytes) && in_flight.len() < BATCHES_IN_FLIGHT {
                 self.send(&mut batch, in_flight).await?;
+                if waiting.is_some() {
+                    self.say_held_up().await?;
+                }
                 continue;
             }
             let due = batch.due.filter(|_| in_flight.len() < BATCHES_IN_FLIGHT);
@@ -96,8 +118,21 @@ impl Pump {
                     in_flight.pop_front();
                     answer?;
                 }
-                command = self.commands.recv(), if batch.len < self.batch_bytes => match command {
-                    Some(Command::Piece(piece)) => batch.push(piece),
+                share = share_of(&mut waiting), if waiting.is_some() => {
+                    if let Some(Waiting { piece, .. }) = waiting.take() {
+                        batch.push(piece, share);
+                    }
+                }
+                command = self.commands.recv(), if batch.len < self.batch_bytes && waiting.is_none() => match command {
+                    Some(Command::Piece(piece)) => {
+                        match self.memory.try_take(piece.len()) {
+                            Some(share) => batch.push(piece, share),
+                            None => {
+                                self.say_held_up().await?;
+                                waiting = Some(Waiting::new(piece, self.memory.clone()));
+                            }
+                        }
+                    }
                     Some(Command::End { kind, reply }) => break Some((kind, reply)),
                     None => break None,
                 },
@@ -110,18 +145,23 @@ impl Pump {
         Ok(end)
     }
 
-    async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<Answer>) -> Result<(), UploadError> {
-        let Batch { pieces, len, .. } = std::mem::take(batch);
+    /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
+    async fn say_held_up(&self) -> Result<(), UploadError> {
+        deliver(&self.address, HeldUp { epoch: self.epoch }).await
+    }
+
+    async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
+        let Batch { pieces, share, len, .. } = std::mem::take(batch);
         let (reply, answer) = oneshot::channel();
         let offset = self.offset;
         self.offset += len as u64;
         let piece = Piece { epoch: self.epoch, offset, pieces, reply };
         deliver(&self.address, piece).await?;
-        in_flight.push_back(answer);
+        in_flight.push_back(InFlight { answer, _share: share });
         Ok(())
     }
 
-    async fn hand_over_end(&mut self, kind: EndKind, in_flight: VecDeque<Answer>) -> Result<u64, UploadError> {
+    async fn hand_over_end(&mut self, kind: EndKind, in_flight: VecDeque<InFlight>) -> Result<u64, UploadError> {
         let end = self.offset;
         let kind = match kind {
             EndKind::Cut => End::Cut,
@@ -129,25 +169,29 @@ impl Pump {
             EndKind::Commit(digest) => End::Commit { end, digest },
         };
         let epoch = self.epoch;
-        let answer = ask(&self.address, |reply| EndOfBody { epoch, kind, reply }).await;
+        let ended = ask(&self.address, |reply| EndOfBody { epoch, kind, reply });
+        // The end may take long. What is written meanwhile gives its memory back.
+        let (answer, written) = join(ended, all_written(in_flight)).await;
         // The first cause says more than what followed from it.
-        for answer in in_flight {
-            answer.await.unwrap_or(Err(UploadError::Died))?;
-        }
-        answer
+        written.and(answer)
     }
 
-    /// An actor that is gone says nothing any more; why it went, it has said before.
-    async fn first_cause(&mut self, cause: UploadError, in_flight: VecDeque<Answer>) -> UploadError {
-        if !matches!(cause, UploadError::Died) {
+    /// Why the right to write has ended is said once, just then. What comes after that is refused by what holds by then,
+    /// and an actor that is gone says nothing at all.
+    async fn first_cause(&mut self, cause: UploadError, in_flight: VecDeque<InFlight>) -> UploadError {
+        if let Ok(cause) = self.revoked.try_recv() {
             return cause;
         }
-        for answer in in_flight {
-            if let Ok(Err(cause)) = answer.await {
-                return cause;
+        if !says_nothing(&cause) {
+            return cause;
+        }
+        for batch in in_flight {
+            match batch.answer.await {
+                Ok(Err(cause)) if !says_nothing(&cause) => return cause,
+                _ => {}
             }
         }
-        self.revoked.try_recv().unwrap_or(cause)
+        cause
     }
 
     async fn fail(&mut self, cause: UploadError) {
@@ -159,26 +203,64 @@ impl Pump {
 }
 
 impl Batch {
-    fn push(&mut self, piece: Bytes) {
+    fn push(&mut self, piece: Bytes, share: Share) {
         self.len += piece.len();
         self.pieces.push(piece);
+        self.share.add(share);
         self.due.get_or_insert_with(|| Instant::now() + LINGER);
     }
 }
 
-async fn first(in_flight: &mut VecDeque<Answer>) -> Result<(), UploadError> {
+/// Whether this says only that the upload's actor ended or left memory, which is not what a writer wants to know.
+fn says_nothing(cause: &UploadError) -> bool {
+    matches!(cause, UploadError::Died | UploadError::Passivated)
+}
+
+async fn first(in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
     match in_flight.front_mut() {
-        Some(answer) => answer.await.unwrap_or(Err(UploadError::Died)),
+        Some(batch) => (&mut batch.answer).await.unwrap_or(Err(UploadError::Died)),
         None => std::future::pending().await,
     }
 }
 
-/// Puts a batch into the actor's mailbox. A message that was only being sent would be lost with this task, so it is
+async fn all_written(in_flight: VecDeque<InFlight>) -> Result<(), UploadError> {
+    let mut all = Ok(());
+    for batch in in_flight {
+        all = all.and(batch.answer.await.unwrap_or(Err(UploadError::Died)));
+    }
+    all
+}
+
+struct Waiting {
+    piece: Bytes,
+    share: Pin<Box<dyn Future<Output = Share> + Send>>,
+}
+
+impl Waiting {
+    fn new(piece: Bytes, memory: Memory) -> Self {
+        let len = piece.len();
+        Waiting { piece, share: Box::pin(async move { memory.take(len).await }) }
+    }
+}
+
+async fn share_of(waiting: &mut Option<Waiting>) -> Share {
+    match waiting {
+        Some(waiting) => waiting.share.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Puts a message, such as a batch, into the actor's mailbox. A message that was only being sent would be lost with this task, so it is
 /// tried first whether there is room, and there is: an upload's mailbox is larger than what its writers have in flight.
-async fn deliver(address: &Addr<UploadActor>, piece: Piece) -> Result<(), UploadError> {
-    match address.try_send(piece) {
+async fn deliver<M>(address: &Addr<UploadActor>, message: M) -> Result<(), UploadError>
+where
+    M: Message<Result = ()> + Send + 'static,
+    UploadActor: Handler<M>,
+    Context<UploadActor>: ToEnvelope<UploadActor, M>,
+{
+    match address.try_send(message) {
         Ok(()) => Ok(()),
-        Err(actix::prelude::SendError::Full(piece)) => address.send(piece).await.map_err(|_| UploadError::Died),
-        Err(actix::prelude::SendError::Closed(_)) => Err(UploadError::Died),
+        Err(SendError::Full(message)) => address.send(message).await.map_err(|_| UploadError::Died),
+        Err(SendError::Closed(_)) => Err(UploadError::Died),
     }
 }

@@ -1,59 +1,81 @@
-//! The supervisor admits, revives and drains uploads. It decides who acts for an upload and does no I/O itself: the
-//! actors that it starts do.
+//! The supervisor admits, revives, looks after and drains uploads. It decides who acts for an upload and does no I/O
+//! itself: the actors and tasks that it starts do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::StreamExt;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::actor::{Origin, Setup, UploadActor};
 use super::index::{Index, Registration};
-use super::machine::Limits;
-use super::messages::{Begin, Drain, DrainAll, Revive};
+use super::messages::{Begin, Drain, DrainAll, Look, LookNow, Revive};
+use super::reaper::Reaper;
+use super::roster::{LiveUpload, Name, Roster};
 use super::store::UploadStore;
 use super::{SUPERVISOR_MAILBOX_CAPACITY, UploadError};
-use crate::clock::SharedClock;
-use crate::oci::{RepositoryName, UploadId};
+use crate::oci::UploadId;
 
 /// How many uploads are made to last at the same time when the process ends: enough to keep a disk busy, few enough
 /// not to open a descriptor for each.
 const DRAINED_AT_ONCE: usize = 64;
 
+/// How often the schedule is looked at. What a policy says in seconds may well be a fraction of one late.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How many live uploads are told to look before other messages get their turn.
+const LOOKS_AT_ONCE: usize = 1000;
+
+/// How many expired uploads are removed at once. Few: a crowd that expires in one second must not take disk and cores
+/// away from those who push.
+const REAPS_AT_ONCE: usize = 2;
+
 pub(super) struct Supervisor {
     index: Arc<Index>,
+    roster: Arc<Roster>,
     store: Arc<UploadStore>,
-    clock: SharedClock,
-    limits: Limits,
+    reaps: Arc<Semaphore>,
+    /// Rung when there may be something to reap.
+    reap: Arc<Notify>,
     /// The threads that uploads run on; an upload stays on one.
     arbiters: Vec<Arbiter>,
 }
 
 impl Supervisor {
-    pub fn new(
-        index: Arc<Index>,
-        store: Arc<UploadStore>,
-        clock: SharedClock,
-        limits: Limits,
-        arbiters: Vec<Arbiter>,
-    ) -> Self {
-        Supervisor { index, store, clock, limits, arbiters }
+    pub fn new(index: Arc<Index>, roster: Arc<Roster>, store: Arc<UploadStore>, arbiters: Vec<Arbiter>) -> Self {
+        let reaps = Arc::new(Semaphore::new(REAPS_AT_ONCE));
+        Supervisor { index, roster, store, reaps, reap: Arc::new(Notify::new()), arbiters }
     }
 
-    fn start_actor(&self, repository: RepositoryName, id: UploadId, origin: Origin) -> Addr<UploadActor> {
-        let name = (repository.clone(), id);
+    fn start_actor(&self, name: Name, live: Option<Arc<LiveUpload>>, origin: Origin) -> Addr<UploadActor> {
         let setup = Setup {
-            repository,
-            id,
+            name: name.clone(),
             store: self.store.clone(),
-            clock: self.clock.clone(),
-            limits: self.limits,
-            registration: Registration::new(self.index.clone(), name.clone()),
+            roster: self.roster.clone(),
+            registration: Registration::new(self.index.clone(), self.roster.clone(), name.clone(), live),
+            reaps: self.reaps.clone(),
         };
-        let arbiter = &self.arbiters[(id.as_u128() % self.arbiters.len() as u128) as usize];
+        let arbiter = &self.arbiters[(name.id.as_u128() % self.arbiters.len() as u128) as usize];
         self.index.insert_with(name, || {
             UploadActor::start_in_arbiter(&arbiter.handle(), move |_| UploadActor::new(setup, origin))
         })
+    }
+
+    /// Tells the live uploads whose time has come to look, and wakes those who see to the stored ones.
+    fn look_at_what_is_due(&self, ctx: &mut Context<Self>) {
+        self.reap.notify_waiters();
+        let now = self.roster.now();
+        for _ in 0..LOOKS_AT_ONCE {
+            let Some(name) = self.roster.take_due_live(now) else { return };
+            let told = self.index.get(&name).map(|address| address.try_send(Look { done: oneshot::channel().0 }));
+            if !matches!(told, Some(Ok(()))) {
+                // It is busy with other messages, or just ending.
+                self.roster.look_by(&name, now + 1000);
+            }
+        }
+        // There are more. Other messages come first.
+        ctx.run_later(Duration::from_millis(1), |supervisor, ctx| supervisor.look_at_what_is_due(ctx));
     }
 }
 
@@ -62,6 +84,18 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(SUPERVISOR_MAILBOX_CAPACITY);
+        ctx.run_interval(LOOK_EVERY, |supervisor, ctx| supervisor.look_at_what_is_due(ctx));
+        for _ in 0..REAPS_AT_ONCE {
+            let reaper = Reaper {
+                roster: self.roster.clone(),
+                store: self.store.clone(),
+                supervisor: ctx.address(),
+                wake: self.reap.clone(),
+            };
+            ctx.spawn(reaper.run().into_actor(self));
+        }
+        let (store, roster) = (self.store.clone(), self.roster.clone());
+        ctx.spawn(super::space::watch(store, roster).into_actor(self));
     }
 }
 
@@ -69,13 +103,16 @@ impl Handler<Begin> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: Begin, _: &mut Self::Context) {
+        let Begin { repository, algorithm, client, reply } = message;
         if self.index.is_draining() {
-            let _ = message.reply.send(Err(UploadError::Draining));
+            let _ = reply.send(Err(UploadError::Draining));
             return;
         }
-        // The actor answers itself: it notices when whoever asked has left.
-        let origin = Origin::New { algorithm: message.algorithm, reply: message.reply };
-        self.start_actor(message.repository, UploadId::random(), origin);
+        match self.roster.admit(&repository, UploadId::random(), client) {
+            Err(cause) => drop(reply.send(Err(cause))),
+            // The actor answers itself: it notices when whoever asked has left.
+            Ok((name, live)) => drop(self.start_actor(name, Some(live), Origin::New { algorithm, client, reply })),
+        }
     }
 }
 
@@ -84,14 +121,27 @@ impl Handler<Revive> for Supervisor {
 
     fn handle(&mut self, message: Revive, _: &mut Self::Context) {
         // Two requests may have missed the index at once: only the first starts an actor.
-        let name = (message.repository, message.id);
-        let live = self.index.get(&name).filter(Addr::connected);
+        let live = self.index.get(&message.name).filter(Addr::connected);
         if live.is_none() && self.index.is_draining() {
             let _ = message.reply.send(Err(UploadError::Draining));
             return;
         }
-        let address = live.unwrap_or_else(|| self.start_actor(name.0, name.1, Origin::Stored));
+        let address = live.unwrap_or_else(|| self.start_actor(message.name, None, Origin::Stored));
         let _ = message.reply.send(Ok(address));
+    }
+}
+
+impl Handler<LookNow> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: LookNow, ctx: &mut Self::Context) {
+        self.look_at_what_is_due(ctx);
+        let (store, roster) = (self.store.clone(), self.roster.clone());
+        let look = async move {
+            super::space::look(&store, &roster).await;
+            let _ = message.reply.send(());
+        };
+        ctx.spawn(look.into_actor(self));
     }
 }
 

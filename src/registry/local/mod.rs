@@ -8,7 +8,7 @@ mod uploads;
 
 use async_trait::async_trait;
 
-use super::{Blobs, Manifests, Page, PageRequest, Registry, RegistryError, Repository, Tags, Uploads};
+use super::{Blobs, Caller, Manifests, Page, PageRequest, Registry, RegistryError, Repository, Tags, Uploads};
 use crate::content::{Content, ContentPage};
 use crate::oci::RepositoryName;
 use crate::upload::Engine;
@@ -40,6 +40,7 @@ impl Default for LocalRegistryOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct LocalRepository {
     name: RepositoryName,
+    caller: Caller,
     options: LocalRegistryOptions,
     content: Content,
     engine: Engine,
@@ -54,9 +55,9 @@ impl LocalRegistry {
 
 #[async_trait]
 impl Registry for LocalRegistry {
-    fn repository(&self, name: &RepositoryName) -> Result<Box<dyn Repository>, RegistryError> {
+    fn repository(&self, name: &RepositoryName, caller: &Caller) -> Result<Box<dyn Repository>, RegistryError> {
         let (options, content, engine) = (self.options.clone(), self.content.clone(), self.engine.clone());
-        Ok(Box::new(LocalRepository { name: name.clone(), options, content, engine }))
+        Ok(Box::new(LocalRepository { name: name.clone(), caller: caller.clone(), options, content, engine }))
     }
 
     async fn catalog(&self, page: &PageRequest) -> Result<Page<RepositoryName>, RegistryError> {

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -34,7 +33,11 @@ fn fixture(options: LocalRegistryOptions) -> Fixture {
         hashes: HashPool::start(1).unwrap(),
         metrics: Metrics::unregistered(),
         clock: Arc::new(SystemClock),
-        takeover_after: Duration::from_secs(1),
+        uploads: crate::config::UploadsConfig::default(),
+        max_open_files: 100,
+        boot: None,
+        syncs: true,
+        scans: false,
         batch_bytes: EngineOptions::BATCH_BYTES,
         checkpoint_durability: Durability::Process,
         threads: 1,
@@ -44,7 +47,7 @@ fn fixture(options: LocalRegistryOptions) -> Fixture {
 
 impl Fixture {
     fn repository(&self, name: &str) -> Box<dyn Repository> {
-        self.registry.repository(&name.parse().unwrap()).unwrap()
+        self.registry.repository(&name.parse().unwrap(), &Caller::default()).unwrap()
     }
 
     async fn push_blob(&self, name: &str) -> Digest {

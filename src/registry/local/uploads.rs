@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -9,6 +11,7 @@ use crate::upload::{Progress, Start, UploadError, UploadHandle, WriteOptions, Wr
 
 struct LocalUpload {
     handle: UploadHandle,
+    client: Option<IpAddr>,
 }
 
 struct LocalWriter {
@@ -18,12 +21,12 @@ struct LocalWriter {
 #[async_trait]
 impl Uploads for LocalRepository {
     async fn start(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError> {
-        let (handle, _) = self.engine.begin(&self.name, algorithm).await?;
-        Ok(Box::new(LocalUpload { handle }))
+        let (handle, _) = self.engine.begin(&self.name, algorithm, self.caller.address).await?;
+        Ok(Box::new(LocalUpload { handle, client: self.caller.address }))
     }
 
     async fn resume(&self, id: UploadId) -> Result<Box<dyn Upload>, RegistryError> {
-        Ok(Box::new(LocalUpload { handle: self.engine.upload(&self.name, id) }))
+        Ok(Box::new(LocalUpload { handle: self.engine.upload(&self.name, id), client: self.caller.address }))
     }
 }
 
@@ -48,6 +51,7 @@ impl Upload for LocalUpload {
             length: request.length,
             digest: request.digest,
             discard_on_cut: request.discard_on_cut,
+            client: self.client,
         };
         let writer = self.handle.write(options).await?;
         Ok(Box::new(LocalWriter { writer }))
@@ -59,6 +63,7 @@ impl Upload for LocalUpload {
             length: Some(0),
             digest: Some(digest.clone()),
             discard_on_cut: false,
+            client: self.client,
         };
         Ok(self.handle.write(options).await?.commit(digest).await?)
     }
@@ -95,6 +100,13 @@ impl From<UploadError> for RegistryError {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Unknown => RegistryError::UploadUnknown,
+            UploadError::Expired { policy, at } => RegistryError::UploadExpired { policy: policy.as_str(), at },
+            UploadError::Struck { policy } => RegistryError::PolicyStruck { policy: policy.as_str() },
+            UploadError::TooLarge { limit_bytes } => RegistryError::TooLarge { limit_bytes },
+            UploadError::OverLimit { limit, value, retry_after } => {
+                RegistryError::OverLimit { limit, value, retry_after }
+            }
+            UploadError::LowSpace => RegistryError::StorageLow,
             UploadError::Busy { retry_after } => RegistryError::Busy { retry_after },
             UploadError::RangeMismatch { offset } => RegistryError::RangeNotSatisfiable { offset },
             UploadError::SizeMismatch { offset } => RegistryError::SizeInvalid { offset },
@@ -106,9 +118,11 @@ impl From<UploadError> for RegistryError {
                 StorageErrorKind::TimedOut => RegistryError::Unavailable(error.to_string()),
                 _ => RegistryError::Internal(error.to_string()),
             },
-            UploadError::Gap | UploadError::RecordTooNew | UploadError::Hashing(_) | UploadError::Died => {
-                RegistryError::Internal(error.to_string())
-            }
+            UploadError::Gap
+            | UploadError::RecordTooNew
+            | UploadError::Hashing(_)
+            | UploadError::Passivated
+            | UploadError::Died => RegistryError::Internal(error.to_string()),
         }
     }
 }

@@ -5,12 +5,12 @@ use super::*;
 impl Handler<GetStatus> for UploadActor {
     type Result = ();
 
-    fn handle(&mut self, message: GetStatus, _: &mut Self::Context) {
+    fn handle(&mut self, message: GetStatus, ctx: &mut Self::Context) {
         if self.machine.is_none() && self.not_found.is_none() {
             self.early.push(Early::Status(message.reply));
             return;
         }
-        self.answer_status(message.reply);
+        self.answer_status(message.reply, ctx);
     }
 }
 
@@ -18,10 +18,11 @@ impl Handler<Claim> for UploadActor {
     type Result = ();
 
     fn handle(&mut self, message: Claim, ctx: &mut Self::Context) {
-        let claim =
-            machine::Claim { start: message.start, digest: message.digest, discard_on_cut: message.discard_on_cut };
-        let ticket = self.ticket_for(Waiter::Claim(message.reply));
-        self.feed(Event::Claim { ticket, claim }, ctx);
+        match (&self.machine, &self.not_found) {
+            (None, None) => self.early.push(Early::Claim(message)),
+            (None, Some(cause)) => drop(message.reply.send(Err(cause.clone()))),
+            (Some(_), _) => self.claim(message, ctx),
+        }
     }
 }
 
@@ -33,6 +34,14 @@ impl Handler<Piece> for UploadActor {
         let ticket = self.ticket_for(Waiter::Done(message.reply));
         self.batches.insert(ticket, message.pieces);
         self.feed(Event::Piece { ticket, epoch: message.epoch, offset: message.offset, len }, ctx);
+    }
+}
+
+impl Handler<HeldUp> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: HeldUp, ctx: &mut Self::Context) {
+        self.feed(Event::HeldUp { epoch: message.epoch }, ctx);
     }
 }
 
@@ -75,5 +84,26 @@ impl Handler<Drain> for UploadActor {
     fn handle(&mut self, message: Drain, ctx: &mut Self::Context) {
         let ticket = self.ticket_for(Waiter::Done(message.reply));
         self.feed(Event::Drain { ticket }, ctx);
+    }
+}
+
+impl Handler<Expire> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Expire, ctx: &mut Self::Context) {
+        let ticket = self.ticket_for(Waiter::Done(message.reply));
+        self.feed(Event::Expire { ticket }, ctx);
+    }
+}
+
+impl Handler<Look> for UploadActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Look, ctx: &mut Self::Context) {
+        match (&self.machine, &self.not_found) {
+            (None, None) => self.early.push(Early::Look(message.done)),
+            (None, Some(_)) => {}
+            (Some(_), _) => self.look(message.done, ctx),
+        }
     }
 }

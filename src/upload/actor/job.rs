@@ -2,23 +2,26 @@
 
 use super::*;
 
-pub(super) async fn perform(
-    store: &UploadStore,
-    parts: &mut Parts,
-    job: Job,
-    batch: Vec<Bytes>,
-    draining: bool,
-) -> Outcome {
+pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec<Bytes>) -> Outcome {
+    let store = &work.store;
     match job {
         Job::Write { offset, overlap, .. } => Outcome::Written(store.write(parts, offset, overlap, batch).await),
-        Job::Checkpoint => {
-            // What a planned stop leaves should outlive a reboot, too.
-            let durability = if draining { Durability::Power } else { store.checkpoint_durability };
-            Outcome::Checkpointed(store.checkpoint(parts, durability).await)
-        }
+        Job::Checkpoint => Outcome::Checkpointed(store.checkpoint(parts, store.checkpoint_durability).await),
+        Job::MidCheckpoint => Outcome::Checkpointed(store.mid_checkpoint(parts).await),
+        Job::Rest => Outcome::Checkpointed(store.rest(parts).await),
         Job::Commit(digest) => Outcome::Committed(store.commit(parts, &digest).await),
+        Job::Expire(policy) => {
+            // A crowd that expires at once does not take the storage away from those who push, nor their descriptors.
+            parts.close();
+            let _turn = match policy {
+                Policy::Operator => None,
+                _ => work.reaps.acquire().await.ok(),
+            };
+            let is_kept = work.roster.may_keep(&parts.record.repository);
+            Outcome::Expired(store.expire(parts, policy, work.offset, is_kept).await.map(drop))
+        }
         Job::Remove => {
-            parts.writer = None;
+            parts.close();
             parts.hasher = None;
             Outcome::Removed(store.remove(&parts.record.repository, parts.record.id).await)
         }

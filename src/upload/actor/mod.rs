@@ -1,55 +1,58 @@
 //! The actor of one upload. It owns the state machine, the data and whoever waits for an answer, and runs one storage
 //! job at a time; everything it decides, the machine decides.
 
+mod birth;
 mod handlers;
 mod job;
+mod standing;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::index::Registration;
-use super::machine::{self, Action, Answer, EndReason, Event, Job, Limits, Machine, Outcome, Ticket};
-use super::messages::{Cancel, Claim, Drain, End, EndOfBody, GetStatus, Grant, Join, Piece, Reply, Status};
+use super::machine::{self, Action, Answer, EndReason, Event, Job, Machine, Outcome, Stop, Ticket};
+use super::messages::{
+    Cancel, Claim, Drain, End, EndOfBody, Expire, GetStatus, Grant, HeldUp, Join, Look, Piece, Reply, Status,
+};
+use super::roster::{FoundUpload, Kept, Name, Roster, from_millis, millis, to_millis};
 use super::store::{Found, Parts, UploadStore};
-use super::{MAILBOX_CAPACITY, UploadError};
-use crate::clock::SharedClock;
-use crate::oci::{Algorithm, RepositoryName, UploadId};
-use crate::storage::Durability;
-use crate::telemetry::EndLabels;
+use super::{MAILBOX_CAPACITY, Policy, UploadError, UploadState};
+use crate::oci::{Algorithm, UploadId};
+use crate::telemetry::{EndLabels, PolicyLabels};
 
 /// How an actor comes to its upload.
 pub(super) enum Origin {
     /// It is new; the reply is given when it is written down.
-    New { algorithm: Algorithm, reply: Reply<(UploadId, Status)> },
+    New { algorithm: Algorithm, client: Option<IpAddr>, reply: Reply<(UploadId, Status)> },
     /// It is looked for in storage.
     Stored,
 }
 
 /// What an actor is made of.
 pub(super) struct Setup {
-    pub repository: RepositoryName,
-    pub id: UploadId,
+    pub name: Name,
     pub store: Arc<UploadStore>,
-    pub clock: SharedClock,
-    pub limits: Limits,
+    pub roster: Arc<Roster>,
     pub registration: Registration,
+    /// Whose turn it is to remove what has expired.
+    pub reaps: Arc<Semaphore>,
 }
 
 pub(super) struct UploadActor {
-    repository: RepositoryName,
-    id: UploadId,
+    name: Name,
     store: Arc<UploadStore>,
-    clock: SharedClock,
-    born: Instant,
-    limits: Limits,
+    roster: Arc<Roster>,
+    reaps: Arc<Semaphore>,
     /// Its place in the index, given up when it stops.
     registration: Registration,
-    started_at: SystemTime,
+    /// When it was started; by this the machine's time is counted. Never in the future.
+    started_at: u64,
     origin: Option<Origin>,
     /// `None` until the upload is created or found.
     machine: Option<Machine>,
@@ -67,31 +70,49 @@ pub(super) struct UploadActor {
     wake: Option<SpawnHandle>,
     /// The right to write that was granted to a request which has left meanwhile.
     abandoned: Option<u64>,
-    counted_as_writing: bool,
+    /// Under whose name it counts as written to.
+    counted_as_writing: Option<Option<IpAddr>>,
+    /// Who started it or wrote last.
+    client: Option<IpAddr>,
+    /// When the roster will ask it to look, as far as it was told.
+    look_at: Option<u64>,
+    /// Dropped when what a look led to is through.
+    lookers: Vec<oneshot::Sender<()>>,
+}
+
+/// What a job needs beside the upload's data.
+struct Work {
+    store: Arc<UploadStore>,
+    roster: Arc<Roster>,
+    reaps: Arc<Semaphore>,
+    /// How many bytes are kept.
+    offset: u64,
 }
 
 /// Who waits for a ticket's answer.
 enum Waiter {
-    Claim(Reply<Grant>),
+    Claim(Reply<Grant>, Option<IpAddr>),
+    Status(Reply<Status>),
     Done(Reply<()>),
     Number(Reply<u64>),
 }
 
 enum Early {
     Status(Reply<Status>),
+    /// It counts as writing only from when there is something to write to.
+    Claim(Claim),
+    Look(oneshot::Sender<()>),
     Event(Event),
 }
 
 impl UploadActor {
     pub fn new(setup: Setup, origin: Origin) -> Self {
         UploadActor {
-            repository: setup.repository,
-            id: setup.id,
+            name: setup.name,
             store: setup.store,
-            born: setup.clock.now(),
-            started_at: setup.clock.now_utc(),
-            clock: setup.clock,
-            limits: setup.limits,
+            started_at: setup.roster.now(),
+            roster: setup.roster,
+            reaps: setup.reaps,
             registration: setup.registration,
             origin: Some(origin),
             machine: None,
@@ -104,12 +125,20 @@ impl UploadActor {
             revoke: None,
             wake: None,
             abandoned: None,
-            counted_as_writing: false,
+            counted_as_writing: None,
+            client: None,
+            look_at: None,
+            lookers: Vec::new(),
         }
     }
 
+    /// The machine's time: since the upload was started.
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.roster.now().saturating_sub(self.started_at))
+    }
+
     fn status(&self, offset: u64) -> Status {
-        Status { offset, started_at: self.started_at }
+        Status { offset, started_at: from_millis(self.started_at) }
     }
 
     fn ticket_for(&mut self, waiter: Waiter) -> Ticket {
@@ -118,90 +147,40 @@ impl UploadActor {
         self.last_ticket
     }
 
-    fn on_created(
-        &mut self,
-        result: Result<Parts, UploadError>,
-        reply: Reply<(UploadId, Status)>,
-        ctx: &mut Context<Self>,
-    ) {
-        match result {
-            Ok(parts) => {
-                self.parts = Some(parts);
-                self.begin(Machine::new(self.limits, 0), ctx);
-                // The client left before it knew the id: nobody can ever use this upload.
-                if reply.send(Ok((self.id, self.status(0)))).is_err() {
-                    let ticket = self.ticket_for(Waiter::Done(oneshot::channel().0));
-                    self.feed(Event::Cancel { ticket }, ctx);
-                }
+    fn answer_status(&mut self, reply: Reply<Status>, ctx: &mut Context<Self>) {
+        let now = self.now();
+        let answer = match self.machine.as_mut() {
+            Some(machine) if machine.must_look_before_telling() => {
+                let ticket = self.ticket_for(Waiter::Status(reply));
+                return self.feed(Event::Status { ticket }, ctx);
             }
-            Err(cause) => {
-                // What may have been written is of no use, since nobody knows the id.
-                let (store, repository, id) = (self.store.clone(), self.repository.clone(), self.id);
-                let clean_up = async move {
-                    if let Err(error) = store.remove(&repository, id).await {
-                        log::warn!(repository:%, upload:% = id, error:%; "upload that could not begin was not removed");
-                    }
-                };
-                ctx.spawn(clean_up.into_actor(self).map(move |(), actor, _| {
-                    actor.fail_early(cause.clone());
-                    let _ = reply.send(Err(cause));
-                }));
+            Some(machine) => {
+                machine.note_request(now);
+                machine.live_offset()
             }
-        }
-    }
-
-    fn on_found(&mut self, result: Result<Found, UploadError>, ctx: &mut Context<Self>) {
-        match result {
-            Ok(Found { parts, offset }) => {
-                self.started_at = parts.record.started_at;
-                self.parts = Some(parts);
-                self.begin(Machine::new(self.limits, offset), ctx);
-            }
-            Err(cause) => self.fail_early(cause),
-        }
-    }
-
-    fn begin(&mut self, machine: Machine, ctx: &mut Context<Self>) {
-        self.machine = Some(machine);
-        self.store.metrics.uploads_open.inc();
-        for early in std::mem::take(&mut self.early) {
-            match early {
-                Early::Status(reply) => self.answer_status(reply),
-                Early::Event(event) => self.feed(event, ctx),
-            }
-        }
-    }
-
-    /// There is no upload to act for: tells everybody, also those whose questions are still on their way. The actor
-    /// goes when nobody has its address any more.
-    fn fail_early(&mut self, cause: UploadError) {
-        self.registration.give_up();
-        for early in std::mem::take(&mut self.early) {
-            if let Early::Status(reply) = early {
-                let _ = reply.send(Err(cause.clone()));
-            }
-        }
-        self.refuse_waiting(&cause);
-        self.not_found = Some(cause);
-    }
-
-    fn refuse_waiting(&mut self, cause: &UploadError) {
-        for (_, waiter) in self.waiting.drain() {
-            waiter.refuse(cause.clone());
-        }
-    }
-
-    fn answer_status(&self, reply: Reply<Status>) {
-        let answer = match &self.machine {
-            Some(machine) => machine.live_offset().map(|offset| self.status(offset)),
             None => Err(self.not_found.clone().unwrap_or(UploadError::Died)),
         };
-        let _ = reply.send(answer);
+        let _ = reply.send(answer.map(|offset| self.status(offset)));
+    }
+
+    /// Looks whether a policy strikes, by what holds now.
+    fn look(&mut self, done: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        self.look_at = None;
+        self.lookers.push(done);
+        self.take_rules();
+        self.feed(Event::Look, ctx);
+    }
+
+    fn take_rules(&mut self) {
+        let rules = self.roster.rules(&self.name.repository);
+        if let Some(machine) = self.machine.as_mut() {
+            machine.set_rules(rules);
+        }
     }
 
     /// Gives the machine an event and does what it says.
     fn feed(&mut self, event: Event, ctx: &mut Context<Self>) {
-        let now = self.clock.now().saturating_duration_since(self.born);
+        let now = self.now();
         let Some(machine) = self.machine.as_mut() else {
             match self.not_found.clone() {
                 Some(cause) => self.refuse_waiting(&cause),
@@ -210,6 +189,7 @@ impl UploadActor {
             return;
         };
         let mut actions = machine.step(event, now);
+        self.show();
         // Whoever is answered finds nothing of an upload that has ended: it leaves the index before.
         actions.sort_by_key(|action| !matches!(action, Action::Stop(_)));
         for action in actions {
@@ -227,6 +207,9 @@ impl UploadActor {
             Action::Answer(ticket, answer) => self.answer(ticket, answer),
             Action::Run(job) => self.run(job, ctx),
             Action::Revoke { epoch, cause } => {
+                if matches!(cause, UploadError::Superseded) {
+                    self.store.metrics.upload_takeovers.inc();
+                }
                 if let Some((_, revoke)) = self.revoke.take_if(|(held, _)| *held == epoch) {
                     let _ = revoke.send(cause);
                 }
@@ -241,7 +224,11 @@ impl UploadActor {
                     actor.feed(Event::Tick, ctx);
                 }));
             }
-            Action::Stop(reason) => self.end(reason, ctx),
+            Action::Resumed(bytes) => {
+                self.store.metrics.upload_resumes.inc();
+                self.store.metrics.upload_resumed_bytes.inc_by(bytes);
+            }
+            Action::Stop(stop) => self.end(stop, ctx),
         }
     }
 
@@ -249,18 +236,26 @@ impl UploadActor {
         self.batches.remove(&ticket);
         let Some(waiter) = self.waiting.remove(&ticket) else { return };
         match (waiter, answer) {
-            (Waiter::Claim(reply), Answer::Granted { epoch, start }) => {
+            (Waiter::Claim(reply, client), Answer::Granted { epoch, start }) => {
+                self.client = client.or(self.client);
+                self.count_for(client);
+                if let Some(live) = self.registration.live() {
+                    live.set_client(self.client);
+                }
                 let (revoke, revoked) = oneshot::channel();
                 self.revoke = Some((epoch, revoke));
                 if reply.send(Ok(Grant::Write { epoch, start, revoked })).is_err() {
                     self.abandoned = Some(epoch);
                 }
             }
-            (Waiter::Claim(reply), Answer::Following) => {
+            (Waiter::Claim(reply, _), Answer::Following) => {
                 let _ = reply.send(Ok(Grant::Follow));
             }
             (Waiter::Done(reply), Answer::Accepted | Answer::Removed) => {
                 let _ = reply.send(Ok(()));
+            }
+            (Waiter::Status(reply), Answer::Stands(offset)) => {
+                let _ = reply.send(Ok(self.status(offset)));
             }
             (Waiter::Number(reply), Answer::Stands(number) | Answer::Committed(number)) => {
                 let _ = reply.send(Ok(number));
@@ -278,55 +273,42 @@ impl UploadActor {
             debug_assert!(false, "a job runs already");
             return;
         };
-        let store = self.store.clone();
+        parts.record.client = self.client;
+        let work = Work {
+            store: self.store.clone(),
+            roster: self.roster.clone(),
+            reaps: self.reaps.clone(),
+            offset: self.machine.as_ref().map_or(0, Machine::offset),
+        };
         let batch = match &job {
             Job::Write { ticket, .. } => self.batches.remove(ticket).unwrap_or_default(),
             _ => Vec::new(),
         };
-        let draining = self.registration.is_draining();
-        let work = async move {
-            let outcome = job::perform(&store, &mut parts, job, batch, draining).await;
+        let run = async move {
+            let outcome = job::perform(&work, &mut parts, job, batch).await;
             (parts, outcome)
         };
-        ctx.spawn(work.into_actor(self).map(|(parts, outcome), actor, ctx| {
+        ctx.spawn(run.into_actor(self).map(|(parts, outcome), actor, ctx| {
             actor.parts = Some(parts);
             actor.feed(Event::Done(outcome), ctx);
         }));
     }
 
-    fn after_step(&mut self) {
-        let Some(machine) = &self.machine else { return };
-        let writing = machine.is_writing();
-        if writing != self.counted_as_writing {
-            self.counted_as_writing = writing;
-            if writing {
-                self.store.metrics.uploads_writing.inc();
-            } else {
-                self.store.metrics.uploads_writing.dec();
-            }
+    fn claim(&mut self, message: Claim, ctx: &mut Context<Self>) {
+        if let Err(cause) = self.count_as_writing(message.client) {
+            let _ = message.reply.send(Err(cause));
+            return;
         }
-        // An upload that nobody writes to holds no descriptor.
-        if !writing && let Some(parts) = self.parts.as_mut() {
-            parts.writer = None;
-        }
-    }
-
-    fn end(&mut self, reason: Option<EndReason>, ctx: &mut Context<Self>) {
-        self.store.metrics.uploads_open.dec();
-        if let Some(reason) = reason {
-            self.store.metrics.uploads_ended.get_or_create(&EndLabels { reason: reason.as_str() }).inc();
-            let offset = self.machine.as_ref().map_or(0, Machine::offset);
-            log::info!(
-                repository:% = self.repository, upload:% = self.id, reason = reason.as_str(), bytes = offset;
-                "upload ended"
-            );
-        }
-        self.registration.give_up();
-        if let Some(wake) = self.wake.take() {
-            ctx.cancel_future(wake);
-        }
-        self.parts = None;
-        // Questions may be on their way still, and are answered. When nobody has its address any more, the actor goes.
+        // A body is under what holds when it begins, also right behind a reload, of which the actor hears a little later.
+        self.take_rules();
+        let claim = machine::Claim {
+            start: message.start,
+            digest: message.digest,
+            length: message.length,
+            discard_on_cut: message.discard_on_cut,
+        };
+        let ticket = self.ticket_for(Waiter::Claim(message.reply, message.client));
+        self.feed(Event::Claim { ticket, claim }, ctx);
     }
 }
 
@@ -334,7 +316,8 @@ impl Waiter {
     fn refuse(self, cause: UploadError) {
         // Whoever has left needs no answer.
         match self {
-            Waiter::Claim(reply) => drop(reply.send(Err(cause))),
+            Waiter::Claim(reply, _) => drop(reply.send(Err(cause))),
+            Waiter::Status(reply) => drop(reply.send(Err(cause))),
             Waiter::Done(reply) => drop(reply.send(Err(cause))),
             Waiter::Number(reply) => drop(reply.send(Err(cause))),
         }
@@ -346,11 +329,12 @@ impl Actor for UploadActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX_CAPACITY);
-        let (store, repository, id) = (self.store.clone(), self.repository.clone(), self.id);
+        let (store, repository, id) = (self.store.clone(), self.name.repository.clone(), self.name.id);
         match self.origin.take() {
-            Some(Origin::New { algorithm, reply }) => {
-                let started_at = self.started_at;
-                let create = async move { store.create(&repository, id, started_at, algorithm).await };
+            Some(Origin::New { algorithm, client, reply }) => {
+                self.client = client;
+                let started_at = from_millis(self.started_at);
+                let create = async move { store.create(&repository, id, started_at, algorithm, client).await };
                 ctx.spawn(create.into_actor(self).map(move |result, actor, ctx| actor.on_created(result, reply, ctx)));
             }
             Some(Origin::Stored) | None => {
@@ -363,8 +347,6 @@ impl Actor for UploadActor {
 
 impl Drop for UploadActor {
     fn drop(&mut self) {
-        if self.counted_as_writing {
-            self.store.metrics.uploads_writing.dec();
-        }
+        self.stop_counting_as_writing();
     }
 }

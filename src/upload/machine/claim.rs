@@ -12,11 +12,12 @@ impl Machine {
             Phase::Committing { digest, .. } if claim.digest.as_ref() == Some(digest) => {
                 actions.push(Action::Answer(ticket, Answer::Following));
             }
-            Phase::Open | Phase::Committing { .. } => {
-                if self.waiting.len() >= self.limits.max_waiting {
+            // Whoever meets an expiry hears of it when it is through.
+            Phase::Open | Phase::Committing { .. } | Phase::Expiring { .. } => {
+                if self.waiting.len() >= self.rules.max_waiting {
                     return refuse(ticket, self.busy(), actions);
                 }
-                let deadline = now + self.limits.longest_wait();
+                let deadline = now + self.rules.longest_wait();
                 self.waiting.push_back(Waiting { ticket, claim, deadline });
             }
             Phase::Draining { .. } | Phase::Removing { .. } | Phase::NotRemoved { .. } | Phase::Ended(_) => {
@@ -72,12 +73,21 @@ impl Machine {
                 return refuse(ticket, UploadError::RangeMismatch { offset: self.offset }, actions);
             }
         };
+        let end = claim.length.map(|length| start.saturating_add(length));
+        if let Some(limit_bytes) = self.rules.max_size.filter(|max_size| end.is_some_and(|end| end > *max_size)) {
+            return refuse(ticket, UploadError::TooLarge { limit_bytes }, actions);
+        }
+        if std::mem::take(&mut self.is_interrupted) && start > 0 {
+            actions.push(Action::Resumed(start));
+        }
         self.last_epoch += 1;
         self.lease = Some(Lease {
             epoch: self.last_epoch,
             next: start,
             discard_on_cut: claim.discard_on_cut,
             last_progress: now,
+            ready_since: Duration::ZERO,
+            is_held_up: false,
             closing: false,
         });
         actions.push(Action::Answer(ticket, Answer::Granted { epoch: self.last_epoch, start }));
@@ -89,7 +99,7 @@ impl Machine {
             && self
                 .lease
                 .as_ref()
-                .is_some_and(|lease| !lease.closing && now >= lease.last_progress + self.limits.takeover_after)
+                .is_some_and(|lease| lease.is_read() && now >= lease.last_progress + self.rules.takeover_after)
     }
 
     fn refuse_overdue(&mut self, now: Duration, actions: &mut Vec<Action>) {
@@ -101,8 +111,8 @@ impl Machine {
         }
         let Some(next) = self.waiting.front() else { return };
         let mut wake_at = next.deadline;
-        if let Some(lease) = self.lease.as_ref().filter(|lease| !lease.closing && self.running.is_none()) {
-            wake_at = wake_at.min(lease.last_progress + self.limits.takeover_after);
+        if let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_read() && self.running.is_none()) {
+            wake_at = wake_at.min(lease.last_progress + self.rules.takeover_after);
         }
         actions.push(Action::WakeAt(wake_at.max(now)));
     }

@@ -14,170 +14,33 @@
 //!        └────────── Cancel ─────────┴──▶ removing ──▶ cancelled (or failed: a single POST that was cut)
 //! ```
 //!
-//! Commit and cancel exclude each other: a cancel that meets a commit waits for its end.
+//! A policy that strikes ([`Event::Look`]) or an operator makes an open upload `expiring`, then `expired`. An open one that
+//! nobody asks for becomes `passive`: it lives on in storage and leaves memory.
+//!
+//! Commit, cancel and expiry exclude each other: one that meets a commit waits for its end.
 
 mod claim;
+mod ends;
+mod jobs;
+mod policy;
 mod step;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::UploadError;
+use self::policy::Pace;
+pub(super) use self::policy::{MinRate, Rules};
+pub(super) use self::words::{Action, Answer, Claim, Event, Job, Outcome, Stop, Ticket};
+pub use self::words::{EndReason, Start};
+use super::{Policy, UploadError};
 use crate::oci::Digest;
-
-/// Names a request that waits for an answer. Each ticket is answered exactly once.
-pub(super) type Ticket = u64;
-
-/// What happens to an upload.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    /// A request wants to write a body.
-    Claim { ticket: Ticket, claim: Claim },
-    /// A batch of a body; its bytes are with the actor.
-    Piece { ticket: Ticket, epoch: u64, offset: u64, len: u64 },
-    /// A body is there whole, and ended at `end`.
-    Finish { ticket: Ticket, epoch: u64, end: u64 },
-    /// A body broke off.
-    Cut { ticket: Ticket, epoch: u64 },
-    /// A body is there whole, ended at `end`, and was the last one.
-    Commit { ticket: Ticket, epoch: u64, end: u64, digest: Digest },
-    /// A request that follows a running commit of the same digest wants its answer.
-    Join { ticket: Ticket, digest: Digest },
-    /// The upload is to end and leave nothing.
-    Cancel { ticket: Ticket },
-    /// The process is to end: make what is there last, and stop.
-    Drain { ticket: Ticket },
-    /// The running job ended.
-    Done(Outcome),
-    /// The time that [`Action::WakeAt`] asked for has come.
-    Tick,
-}
-
-/// How a request wants to write.
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
-    pub start: Start,
-    /// The digest that the body is to be committed as, if it is the last one.
-    pub digest: Option<Digest>,
-    pub discard_on_cut: bool,
-}
-
-/// Where a body's first byte goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Where the upload stands.
-    Current,
-    /// Exactly there, or not at all.
-    Exactly(u64),
-    /// There; what overlaps with what is kept must be equal to it.
-    Replay(u64),
-}
-
-/// What the actor has to do.
-#[derive(Clone, Debug)]
-pub(super) enum Action {
-    Answer(Ticket, Answer),
-    /// Starts a job; the next one comes only after its [`Event::Done`].
-    Run(Job),
-    /// Tells the writer of this epoch that its right has ended.
-    Revoke {
-        epoch: u64,
-        cause: UploadError,
-    },
-    /// Wants an [`Event::Tick`] at this time; replaces an earlier wish.
-    WakeAt(Duration),
-    /// The upload has ended: the actor stops. `None`: it lives on in storage.
-    Stop(Option<EndReason>),
-}
-
-/// What a ticket is answered with.
-#[derive(Clone, Debug)]
-pub(super) enum Answer {
-    Granted {
-        epoch: u64,
-        start: u64,
-    },
-    /// The claim's digest is being committed: send nothing, then [`Event::Join`].
-    Following,
-    Accepted,
-    Stands(u64),
-    Committed(u64),
-    Removed,
-    Refused(UploadError),
-}
-
-/// One storage operation; the actor runs it with the data it owns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Compares the first `overlap` bytes of the ticket's piece with what is kept, and appends the rest.
-    Write { ticket: Ticket, offset: u64, overlap: u64 },
-    /// Makes offset and hash state last.
-    Checkpoint,
-    /// Verifies, publishes, links, removes.
-    Commit(Digest),
-    /// Removes everything.
-    Remove,
-    /// After a fault: finds out from storage what is kept.
-    Reopen,
-}
-
-/// How a job ended.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// The new offset; or the overlap differs ([`UploadError::RangeMismatch`]), or a fault.
-    Written(Result<u64, UploadError>),
-    Checkpointed(Result<(), UploadError>),
-    /// The blob's size.
-    Committed(Result<u64, UploadError>),
-    Removed(Result<(), UploadError>),
-    /// What is kept.
-    Reopened(Result<u64, UploadError>),
-}
-
-/// Why an upload ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// Its content was published.
-    Committed,
-    /// A client cancelled it.
-    Cancelled,
-    /// A single POST failed or was cut; nobody else can know its session.
-    Failed,
-}
-
-impl EndReason {
-    /// The label of the metric that counts it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EndReason::Committed => "committed",
-            EndReason::Cancelled => "cancelled",
-            EndReason::Failed => "failed",
-        }
-    }
-}
-
-/// How long claims wait and writers may be silent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// A writer from which no byte came for so long loses its right to a newcomer.
-    pub takeover_after: Duration,
-    /// How many claims may wait for one upload; one more is refused at once.
-    pub max_waiting: usize,
-}
-
-impl Limits {
-    /// A newcomer waits a quarter longer than silence takes, so that the last bytes of an old connection, which were on
-    /// their way when it came, do not cost it another try.
-    fn longest_wait(&self) -> Duration {
-        self.takeover_after + self.takeover_after / 4
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Machine {
-    limits: Limits,
+    rules: Rules,
     phase: Phase,
     /// How many bytes are kept.
     offset: u64,
@@ -189,8 +52,34 @@ pub(super) struct Machine {
     queue: VecDeque<Work>,
     running: Option<Running>,
     waiting: VecDeque<Waiting>,
-    /// Cancels and drains that wait for the running commit to end.
+    /// Cancels, expiries and drains that wait for the running commit to end.
     enders: Vec<Ender>,
+    /// Who waits to hear where it stands.
+    askers: Vec<Ticket>,
+    /// How many bytes the newest checkpoint holds, and whether they survive the loss of power.
+    checkpointed: u64,
+    synced: u64,
+    /// When the last byte came, or the last request.
+    last_byte: Duration,
+    last_request: Duration,
+    pace: Pace,
+    /// The last body did not come to its end.
+    is_interrupted: bool,
+}
+
+/// How an upload is found, or begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// How many bytes are kept.
+    pub offset: u64,
+    /// How many of them need not be hashed again.
+    pub checkpointed: u64,
+    /// How many of them a checkpoint holds that survives the loss of power.
+    pub synced: u64,
+    /// When it is found, counted from when it was started.
+    pub now: Duration,
+    /// When its last byte came.
+    pub last_byte: Duration,
 }
 
 #[derive(Debug)]
@@ -206,10 +95,16 @@ enum Phase {
         reason: EndReason,
         answers: Vec<(Ticket, Answer)>,
     },
-    /// A removal failed; only another cancel helps.
+    /// A removal failed; another cancel or the next look tries again.
     NotRemoved {
         reason: EndReason,
         cause: UploadError,
+        retry_at: Duration,
+    },
+    /// `answers` are given when it is done.
+    Expiring {
+        policy: Policy,
+        answers: Vec<(Ticket, Answer)>,
     },
     Draining {
         tickets: Vec<Ticket>,
@@ -223,7 +118,9 @@ enum Phase {
 enum Ending {
     Committed { digest: Digest, size: u64 },
     Gone,
+    Expired,
     Drained,
+    Passive,
 }
 
 #[derive(Debug)]
@@ -234,6 +131,10 @@ struct Lease {
     discard_on_cut: bool,
     /// When the engine last had reason to wait for its bytes.
     last_progress: Duration,
+    /// When the last of its bytes was stored: until then slowness was not its own.
+    ready_since: Duration,
+    /// Bytes of it came and wait for memory: its silence is ours.
+    is_held_up: bool,
     /// Its body has ended: silence says nothing any more.
     closing: bool,
 }
@@ -251,6 +152,10 @@ enum Work {
 enum Running {
     Write { ticket: Ticket, epoch: u64 },
     Checkpoint { ticket: Option<Ticket>, epoch: Option<u64> },
+    MidCheckpoint,
+    ForAskers,
+    Rest,
+    Expire,
     Commit,
     Remove,
     Reopen,
@@ -266,16 +171,25 @@ struct Waiting {
 #[derive(Clone, Copy, Debug)]
 enum Ender {
     Cancel(Ticket),
+    /// By whom; nobody waits for an answer to a policy.
+    Expire(Policy, Option<Ticket>),
     Drain(Ticket),
 }
 
+impl Lease {
+    /// Whether more of its body is wanted now, as far as the writer's side of the engine goes.
+    fn is_read(&self) -> bool {
+        !self.closing && !self.is_held_up
+    }
+}
+
 impl Machine {
-    /// An upload that is open and holds `offset` bytes.
-    pub fn new(limits: Limits, offset: u64) -> Self {
+    /// An upload that is open.
+    pub fn new(rules: Rules, found: Found) -> Self {
         Machine {
-            limits,
+            rules,
             phase: Phase::Open,
-            offset,
+            offset: found.offset,
             stale: false,
             last_epoch: 0,
             lease: None,
@@ -283,6 +197,13 @@ impl Machine {
             running: None,
             waiting: VecDeque::new(),
             enders: Vec::new(),
+            askers: Vec::new(),
+            checkpointed: found.checkpointed.min(found.offset),
+            synced: found.synced,
+            last_byte: found.last_byte.min(found.now),
+            last_request: found.now,
+            pace: Pace::default(),
+            is_interrupted: found.offset > 0,
         }
     }
 
@@ -291,16 +212,49 @@ impl Machine {
         self.offset
     }
 
+    /// When the last byte came, counted from the upload's start.
+    pub fn last_byte(&self) -> Duration {
+        self.last_byte
+    }
+
     /// Whether a request has the right to write.
     pub fn is_writing(&self) -> bool {
         self.lease.is_some()
     }
 
+    /// Whether it is being verified and published.
+    pub fn is_committing(&self) -> bool {
+        matches!(self.phase, Phase::Committing { .. })
+    }
+
+    /// Whether a policy or an operator has struck, and what follows is not through.
+    pub fn is_expiring(&self) -> bool {
+        matches!(self.phase, Phase::Expiring { .. } | Phase::Removing { .. })
+    }
+
+    /// Whether work of a writer waits for the running job.
+    pub fn has_queued_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// How many bytes are kept, or why nobody is to be told so any more.
     pub fn live_offset(&self) -> Result<u64, UploadError> {
         match &self.phase {
-            Phase::Open | Phase::Committing { .. } | Phase::Draining { .. } => Ok(self.offset),
+            // One that expires is there until it has.
+            Phase::Open | Phase::Committing { .. } | Phase::Draining { .. } | Phase::Expiring { .. } => Ok(self.offset),
             Phase::Ended(_) | Phase::Removing { .. } | Phase::NotRemoved { .. } => Err(self.late_cause()),
         }
+    }
+
+    /// Whether where it stands must be made sure of before it is told: after a fault nobody knows, and where every
+    /// acknowledged byte is to survive the loss of power, it has to be synced.
+    pub fn must_look_before_telling(&self) -> bool {
+        let is_unsure = self.stale && self.lease.is_none() && self.can_look();
+        self.live_offset().is_ok() && (is_unsure || self.rules.sync_offsets && self.synced < self.offset)
+    }
+
+    /// Whether the store may be asked, or will be when a commit has ended.
+    fn can_look(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Committing { .. })
     }
 }

@@ -1,7 +1,13 @@
 //! Verifying, publishing, linking, removing.
 
+use std::time::Duration;
+
 use super::*;
 use crate::oci::Digest;
+
+/// When the removal of a committed upload is tried again, after it has failed twice.
+const REMOVAL_RETRIES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
 
 impl UploadStore {
     /// Makes what was written the blob `digest` of the repository, and removes the upload; gives the blob's size.
@@ -12,6 +18,7 @@ impl UploadStore {
     /// # Errors
     /// [`UploadError::DigestMismatch`]: the upload stays as it was.
     pub async fn commit(&self, parts: &mut Parts, digest: &Digest) -> Result<u64, UploadError> {
+        let started = Instant::now();
         let size = match self.published_before(parts).await? {
             Some((published, _)) if published != *digest => {
                 return Err(UploadError::DigestMismatch { expected: digest.clone(), actual: published });
@@ -22,18 +29,26 @@ impl UploadStore {
         self.blobs.published(digest, size);
         let repository = parts.record.repository.clone();
         self.blobs.link(&repository, digest, size).await?;
-        if let Err(error) = self.remove_or_try_again(&repository, parts.record.id).await {
-            // The blob is there and linked: that is what was asked for. What is left is found by its `startedat`.
-            log::warn!(repository:% = repository, upload:% = parts.record.id, error:%; "committed upload was not removed");
+        if self.remove(&repository, parts.record.id).await.is_err()
+            && let Err(error) = self.remove(&repository, parts.record.id).await
+        {
+            // The blob is there and linked: that is what was asked for.
+            log::warn!(repository:% = repository, upload:% = parts.record.id, error:%; "committed upload was not removed yet");
+            tokio::spawn(self.clone().remove_later(repository, parts.record.id));
         }
+        self.metrics.commit_duration.observe(started.elapsed().as_secs_f64());
         Ok(size)
     }
 
-    /// A fault that passes is no reason to leave something behind.
-    async fn remove_or_try_again(&self, repository: &RepositoryName, id: UploadId) -> Result<(), UploadError> {
-        match self.remove(repository, id).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.remove(repository, id).await,
+    /// A fault that passes is no reason to leave something behind: tries some times more. One that lasts leaves it to the
+    /// scan.
+    async fn remove_later(self, repository: RepositoryName, id: UploadId) {
+        for wait in REMOVAL_RETRIES {
+            tokio::time::sleep(wait).await;
+            match self.remove(&repository, id).await {
+                Ok(()) => return,
+                Err(error) => log::warn!(repository:%, upload:% = id, error:%; "committed upload was not removed yet"),
+            }
         }
     }
 
@@ -49,7 +64,10 @@ impl UploadStore {
 
     async fn verify_and_publish(&self, parts: &mut Parts, digest: &Digest) -> Result<u64, UploadError> {
         let size = self.ensure_open(parts).await?;
-        let actual = self.digest_of(parts, digest.algorithm()).await?;
+        let mut actual = self.digest_of(parts, digest.algorithm()).await?;
+        if actual != *digest && parts.record.checkpoint.is_unproven {
+            actual = self.prove(parts, digest.algorithm()).await?;
+        }
         if actual != *digest {
             self.checkpoint(parts, self.checkpoint_durability).await?;
             return Err(UploadError::DigestMismatch { expected: digest.clone(), actual });
@@ -60,6 +78,19 @@ impl UploadStore {
         let Some(writer) = parts.writer.take() else { return Err(UploadError::Unknown) };
         writer.publish(&keys::blob_data(digest), Durability::Power).await?;
         Ok(size)
+    }
+
+    /// The state that the digest began with came from another program: reads the data once, and believes that.
+    async fn prove(&self, parts: &mut Parts, algorithm: Algorithm) -> Result<Digest, UploadError> {
+        let Some(writer) = parts.writer.as_mut() else { return Err(UploadError::Unknown) };
+        let all = 0..writer.offset();
+        let mut proven = self.hashes.hasher(RunningDigest::new(parts.record.checkpoint.digest.algorithm()));
+        self.hash_range(writer.as_mut(), &mut proven, all).await?;
+        parts.hasher = Some(proven);
+        let checkpoint = &mut parts.record.checkpoint;
+        (checkpoint.partial.offset, checkpoint.partial.token) = (0, String::new());
+        (checkpoint.digest, checkpoint.is_unproven) = (RunningDigest::new(checkpoint.digest.algorithm()), false);
+        self.digest_of(parts, algorithm).await
     }
 
     /// The digest of what is kept: of the state that ran along, or, for another algorithm, by reading once more.

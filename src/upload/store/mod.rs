@@ -2,14 +2,21 @@
 //! none knows of leases, mailboxes or requests.
 
 mod commit;
+mod expire;
 mod open;
+mod rest;
+mod slots;
 mod write;
 
+pub(super) use self::slots::{FileSlot, FileSlots};
+
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::record::{self, Checkpoint, Record};
 use super::{UploadError, record::format_started_at};
+use crate::clock::SharedClock;
 use crate::content::Blobs;
 use crate::hashing::{HashPool, Hasher, RunningDigest};
 use crate::oci::{Algorithm, RepositoryName, UploadId};
@@ -25,8 +32,13 @@ pub(super) struct UploadStore {
     pub metrics: Metrics,
     /// What a checkpoint survives.
     pub checkpoint_durability: Durability,
+    /// Whether the driver syncs what it is asked to.
+    pub syncs: bool,
     /// Which boot of the machine this is.
     pub boot: Arc<str>,
+    pub clock: SharedClock,
+    /// How many partials may be open.
+    pub files: FileSlots,
 }
 
 /// The data of one upload; the actor owns it and lends it to one job at a time.
@@ -35,8 +47,14 @@ pub(super) struct Parts {
     pub record: Record,
     /// Open only while somebody writes.
     pub writer: Option<Box<dyn PartialWriter>>,
+    /// What allows `writer` to be open.
+    pub file: Option<FileSlot>,
     /// The digest of what is kept, where it is known without storage.
     pub hasher: Option<Hasher>,
+    /// When the last byte came.
+    pub progress_at: SystemTime,
+    /// Where other programs find a state of the digest, if this process wrote it.
+    pub shared_state_at: Option<u64>,
 }
 
 /// An upload found in storage.
@@ -54,6 +72,7 @@ impl UploadStore {
         id: UploadId,
         started_at: SystemTime,
         algorithm: Algorithm,
+        client: Option<IpAddr>,
     ) -> Result<Parts, UploadError> {
         let digest = RunningDigest::new(algorithm);
         let parts = Parts {
@@ -61,16 +80,24 @@ impl UploadStore {
                 repository: repository.clone(),
                 id,
                 started_at,
+                client,
+                progress_at: started_at,
                 checkpoint: Checkpoint {
                     partial: storage::Checkpoint { offset: 0, token: String::new() },
                     digest: digest.clone(),
+                    is_unproven: false,
                     boot: self.boot.to_string(),
                     synced: true,
                 },
+                synced_checkpoint: None,
                 commit: None,
+                expired: None,
             },
             writer: None,
+            file: None,
             hasher: Some(self.hashes.hasher(digest)),
+            progress_at: started_at,
+            shared_state_at: None,
         };
         self.put_record(&parts.record).await?;
         let key = keys::upload_started_at(repository, id);
@@ -81,26 +108,74 @@ impl UploadStore {
 
     /// Makes offset and hash state last, so that the upload can be gone on with from there in any process.
     pub async fn checkpoint(&self, parts: &mut Parts, durability: Durability) -> Result<(), UploadError> {
-        let synced = durability == Durability::Power;
-        if synced && !parts.record.checkpoint.synced {
+        let started = Instant::now();
+        let synced = durability == Durability::Power && self.syncs;
+        if parts.writer.is_none() && may_be_ahead(parts, synced) {
             self.ensure_open(parts).await?;
         }
         let (Some(writer), Some(hasher)) = (parts.writer.as_mut(), parts.hasher.as_ref()) else {
-            // Nothing is open, so nothing came since the newest checkpoint.
+            // Nothing came since the newest checkpoint.
             return Ok(());
         };
         let digest = hasher.state().await?;
         let partial = writer.checkpoint(durability).await?;
-        if partial.offset != digest.offset() {
+        if partial.offset < digest.offset() {
             // A store that keeps only whole parts stands further back than the digest: its older state still holds.
             return Ok(());
         }
-        if partial.offset == parts.record.checkpoint.partial.offset && (parts.record.checkpoint.synced || !synced) {
+        let newest = &parts.record.checkpoint;
+        let is_same = partial.offset == newest.partial.offset && digest.offset() == newest.digest.offset();
+        if is_same && (newest.synced || !synced) {
             return Ok(());
         }
-        let checkpoint = Checkpoint { partial, digest, boot: self.boot.to_string(), synced };
+        self.put_checkpoint(parts, partial, digest, synced).await?;
+        self.metrics.checkpoint_duration.observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// The same in the middle of a body: takes the state as far as it is there, and waits for no hash. What lies between
+    /// the state and the bytes is hashed again if the process dies. It is made as lasting as the one before it, whose
+    /// place it takes.
+    pub async fn mid_checkpoint(&self, parts: &mut Parts) -> Result<(), UploadError> {
+        let started = Instant::now();
+        // More of the body waits, so it has to be open anyway.
+        self.ensure_open(parts).await?;
+        let (Some(writer), Some(hasher)) = (parts.writer.as_mut(), parts.hasher.as_ref()) else { return Ok(()) };
+        let digest = hasher.newest_state()?;
+        let partial = writer.checkpoint(self.checkpoint_durability).await?;
+        if partial.offset < digest.offset() {
+            return Ok(());
+        }
+        let synced = self.checkpoint_durability == Durability::Power && self.syncs;
+        match self.put_checkpoint(parts, partial, digest, synced).await {
+            // A body does not end because a point to go on from could not be written down: the one before it holds.
+            Err(UploadError::Storage(error)) => {
+                log::warn!(upload:% = parts.record.id, error:%; "a checkpoint within a body was not written");
+            }
+            Err(error) => return Err(error),
+            Ok(()) => self.metrics.checkpoint_duration.observe(started.elapsed().as_secs_f64()),
+        }
+        Ok(())
+    }
+
+    async fn put_checkpoint(
+        &self,
+        parts: &mut Parts,
+        partial: storage::Checkpoint,
+        digest: RunningDigest,
+        synced: bool,
+    ) -> Result<(), UploadError> {
+        let old = &parts.record.checkpoint;
+        let checkpoint =
+            Checkpoint { partial, digest, is_unproven: old.is_unproven, boot: self.boot.to_string(), synced };
+        // What survives a loss of power is not given up for what does not.
+        let synced_checkpoint = match (synced, old.synced && old.partial.offset > 0) {
+            (true, _) => None,
+            (false, true) => Some(old.clone()),
+            (false, false) => parts.record.synced_checkpoint.clone(),
+        };
         // It counts only once it is in storage.
-        let record = Record { checkpoint, ..parts.record.clone() };
+        let record = Record { checkpoint, synced_checkpoint, progress_at: parts.progress_at, ..parts.record.clone() };
         self.put_record(&record).await?;
         parts.record = record;
         Ok(())
@@ -116,6 +191,28 @@ impl UploadStore {
         let bytes = record.encode().into();
         self.driver.put(&key, bytes, PutMode::Overwrite, self.checkpoint_durability).await?;
         Ok(())
+    }
+}
+
+/// Whether a partial that is closed may hold what its newest checkpoint does not: bytes, or bytes that are synced.
+fn may_be_ahead(parts: &Parts, synced: bool) -> bool {
+    let checkpoint = &parts.record.checkpoint;
+    match &parts.hasher {
+        // Since its revival nothing came; what came before it shows only once it is open.
+        None => synced,
+        Some(hasher) => {
+            let is_at_the_end =
+                hasher.fed_to() == checkpoint.partial.offset && hasher.fed_to() == checkpoint.digest.offset();
+            !is_at_the_end || synced && !checkpoint.synced
+        }
+    }
+}
+
+impl Parts {
+    /// Closes what is open. What was appended is with the store.
+    pub fn close(&mut self) {
+        self.writer = None;
+        self.file = None;
     }
 }
 

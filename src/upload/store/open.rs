@@ -3,12 +3,15 @@
 use futures_util::StreamExt;
 use std::ops::Range;
 
-use super::super::record::{RecordError, parse_started_at};
+use super::super::record::{Expired, RecordError, parse_started_at};
 use super::*;
 use crate::storage::StorageErrorKind;
 
 /// `startedat` holds twenty-odd bytes; anything much longer is none.
 const MAX_STARTED_AT_BYTES: u64 = 256;
+
+/// The longest state of a digest that anybody writes is about 200 bytes.
+const MAX_STATE_BYTES: u64 = 4096;
 
 enum StoredRecord {
     Whole(Box<Record>),
@@ -28,14 +31,51 @@ impl UploadStore {
             StoredRecord::Broken => (self.record_without_checkpoint(repository, id, started_at), false),
             StoredRecord::Absent => (self.record_without_checkpoint(repository, id, started_at), true),
         };
-        let mut parts = Parts { record, writer: None, hasher: None };
+        if let Some(Expired { policy, at, .. }) = record.expired {
+            return Err(UploadError::Expired { policy, at });
+        }
+        let progress_at = self.progress_of(&record).await;
+        let mut parts = Parts { record, writer: None, file: None, hasher: None, progress_at, shared_state_at: None };
         // Whoever only asks where it stands needs no open file, and does not wait for what must be hashed again.
         let offset = match self.open(&mut parts).await? {
-            Some(writer) => writer.offset(),
+            Some(writer) => {
+                let offset = writer.offset();
+                if is_bare {
+                    self.believe_shared_state(&mut parts, offset).await?;
+                }
+                offset
+            }
             None if is_bare => return Err(self.finish_removal(repository, id).await),
             None => self.offset_without_data(&mut parts).await?,
         };
         Ok(Found { parts, offset })
+    }
+
+    /// When the last byte came: bytes that came after the newest checkpoint show in the file's time, where the store has one.
+    async fn progress_of(&self, record: &Record) -> SystemTime {
+        let key = keys::upload_data(&record.repository, record.id);
+        match self.driver.stat(&key).await {
+            Ok(stat) => record.progress_at.max(stat.modified),
+            Err(_) => record.progress_at,
+        }
+    }
+
+    /// Goes on from a state that another program left, if it stands at exactly the data's end. Nothing proves it, so the
+    /// data is read once if the digest then turns out wrong.
+    async fn believe_shared_state(&self, parts: &mut Parts, offset: u64) -> Result<(), UploadError> {
+        let algorithm = parts.record.checkpoint.digest.algorithm();
+        let key = keys::upload_hash_state(&parts.record.repository, parts.record.id, algorithm, offset);
+        let state = match self.driver.get(&key, MAX_STATE_BYTES).await {
+            Ok(object) => RunningDigest::from_bytes(algorithm, &object.data).ok(),
+            Err(error) if error.is_not_found() || error.kind() == StorageErrorKind::WrongSize => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(digest) = state.filter(|digest| digest.offset() == offset) {
+            let checkpoint = &mut parts.record.checkpoint;
+            checkpoint.partial.offset = offset;
+            (checkpoint.digest, checkpoint.is_unproven, checkpoint.synced) = (digest, true, false);
+        }
+        Ok(())
     }
 
     /// A beginning without a record and without data is the end of a removal: the sign goes last.
@@ -46,7 +86,11 @@ impl UploadStore {
         UploadError::Unknown
     }
 
-    async fn read_started_at(&self, repository: &RepositoryName, id: UploadId) -> Result<SystemTime, UploadError> {
+    pub(in crate::upload) async fn read_started_at(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<SystemTime, UploadError> {
         let key = keys::upload_started_at(repository, id);
         let object = match self.driver.get(&key, MAX_STARTED_AT_BYTES).await {
             Ok(object) => object,
@@ -62,6 +106,18 @@ impl UploadStore {
             log::warn!(upload:% = id; "startedat is no time, the upload counts as unknown");
             UploadError::Unknown
         })
+    }
+
+    /// The record, if there is one that can be read.
+    pub(in crate::upload) async fn whole_record(
+        &self,
+        repository: &RepositoryName,
+        id: UploadId,
+    ) -> Result<Option<Record>, UploadError> {
+        match self.read_record(repository, id).await? {
+            StoredRecord::Whole(record) => Ok(Some(*record)),
+            StoredRecord::Broken | StoredRecord::Absent => Ok(None),
+        }
     }
 
     async fn read_record(&self, repository: &RepositoryName, id: UploadId) -> Result<StoredRecord, UploadError> {
@@ -90,19 +146,27 @@ impl UploadStore {
             repository: repository.clone(),
             id,
             started_at,
+            client: None,
+            progress_at: started_at,
             checkpoint: Checkpoint {
                 partial: storage::Checkpoint { offset: 0, token: String::new() },
                 digest: RunningDigest::new(Algorithm::Sha256),
+                is_unproven: false,
                 boot: self.boot.to_string(),
                 synced: true,
             },
+            synced_checkpoint: None,
             commit: None,
+            expired: None,
         }
     }
 
     /// Opens the partial and brings the digest to where the data ends; gives how many bytes are kept.
     pub async fn reopen(&self, parts: &mut Parts) -> Result<u64, UploadError> {
         parts.writer = None;
+        if parts.file.is_none() {
+            parts.file = self.files.take().await;
+        }
         let Some(mut writer) = self.open(parts).await? else { return self.offset_without_data(parts).await };
         let offset = writer.offset();
         let usable = |hasher: &Hasher| hasher.fed_to() <= offset && hasher.newest_state().is_ok();
@@ -139,13 +203,21 @@ impl UploadStore {
         if parts.record.checkpoint.boot != *self.boot {
             let offset = parts.record.checkpoint.partial.offset;
             if writer.offset() > offset {
+                self.unshare_states(parts).await?;
                 writer.rewind(offset).await?;
             }
-            // From here on bytes past the checkpoint are of this boot.
-            parts.record.checkpoint.boot = self.boot.to_string();
-            self.put_record(&parts.record).await?;
+            self.note_boot(parts).await?;
         }
         Ok(Some(writer))
+    }
+
+    /// Writes down that from here on bytes past the checkpoint are of this boot.
+    pub(super) async fn note_boot(&self, parts: &mut Parts) -> Result<(), UploadError> {
+        let mut record = parts.record.clone();
+        record.checkpoint.boot = self.boot.to_string();
+        self.put_record(&record).await?;
+        parts.record = record;
+        Ok(())
     }
 
     /// Feeds a range of the partial to a hasher that stands at its start, in bounded memory.
@@ -191,9 +263,18 @@ impl UploadStore {
 
     fn distrust_unsynced(&self, parts: &mut Parts) {
         parts.hasher = None;
-        if !parts.record.checkpoint.synced {
-            log::warn!(upload:% = parts.record.id; "checkpoint of an earlier boot was not synced, the upload starts again");
-            self.forget_checkpoint(parts);
+        if parts.record.checkpoint.synced {
+            return;
+        }
+        match parts.record.synced_checkpoint.take() {
+            Some(synced) => {
+                log::info!(upload:% = parts.record.id; "an earlier boot's unsynced bytes are cut off");
+                parts.record.checkpoint = synced;
+            }
+            None => {
+                log::warn!(upload:% = parts.record.id; "an earlier boot synced nothing, the upload starts again");
+                self.forget_checkpoint(parts);
+            }
         }
     }
 
@@ -201,7 +282,8 @@ impl UploadStore {
         let checkpoint = &mut parts.record.checkpoint;
         checkpoint.partial = storage::Checkpoint { offset: 0, token: String::new() };
         checkpoint.digest = RunningDigest::new(checkpoint.digest.algorithm());
-        checkpoint.synced = true;
+        (checkpoint.is_unproven, checkpoint.synced) = (false, true);
+        parts.record.synced_checkpoint = None;
         parts.hasher = None;
     }
 }

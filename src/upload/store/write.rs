@@ -43,6 +43,7 @@ impl UploadStore {
         hasher.feed(kept, pieces.clone())?;
         writer.append(pieces).await?;
         hasher.wait_until(kept).await?;
+        parts.progress_at = self.clock.now_utc();
         self.metrics.blob_bytes.get_or_create(&DirectionLabels { direction: "in" }).inc_by(len);
         Ok(writer.offset())
     }
@@ -80,6 +81,12 @@ impl UploadStore {
             if parts.writer.is_some() || parts.record.commit.is_some() {
                 return Ok(offset);
             }
+        }
+        if parts.file.is_none() {
+            parts.file = self.files.take().await;
+        }
+        if parts.record.checkpoint.boot != *self.boot {
+            self.note_boot(parts).await?;
         }
         let key = keys::upload_data(&parts.record.repository, parts.record.id);
         parts.writer = Some(self.driver.create_partial(&key).await?);

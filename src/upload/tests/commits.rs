@@ -38,7 +38,7 @@ async fn a_digest_of_another_algorithm_is_made_by_reading_once_more() {
     write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
     commit(&upload, &sha512(&content)).await.unwrap();
     assert_eq!(stored(&driver, &sha512(&content)).await, content);
-    let (upload, _) = engine.begin(&repository(), Algorithm::Sha512).await.unwrap();
+    let (upload, _) = engine.begin(&repository(), Algorithm::Sha512, None).await.unwrap();
     write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
     commit(&upload, &sha512(&content)).await.unwrap();
     assert_no_upload_left(&driver, &engine).await;

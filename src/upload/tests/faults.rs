@@ -69,7 +69,7 @@ impl Session {
 
     async fn post(&mut self) -> UploadHandle {
         loop {
-            match self.engine.begin(&repository(), Algorithm::Sha256).await {
+            match self.engine.begin(&repository(), Algorithm::Sha256, None).await {
                 Ok((upload, _)) => return upload,
                 Err(error) => {
                     self.has_strays |= self.blow.kills;

@@ -1,11 +1,17 @@
 //! The engine as a whole: over the memory driver, with real threads and no mocks.
 
 mod bodies;
+mod checkpoints;
 mod commits;
 mod faults;
+mod lists;
+mod passivation;
+mod policies;
 mod races;
 mod records;
 mod restarts;
+mod scans;
+mod shared_states;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +20,8 @@ use bytes::Bytes;
 use sha2::Digest as _;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{ManualClock, SystemClock};
+use crate::config::UploadsConfig;
 use crate::content::{Blobs, Content, ContentOptions};
 use crate::hashing::HashPool;
 use crate::oci::{Algorithm, Digest, RepositoryName};
@@ -49,11 +56,57 @@ fn engine_options(driver: &SharedDriver, takeover_after: Duration) -> EngineOpti
         hashes: HashPool::start(1).unwrap(),
         metrics: Metrics::unregistered(),
         clock: Arc::new(SystemClock),
-        takeover_after,
+        uploads: UploadsConfig { takeover_after, ..UploadsConfig::default() },
+        max_open_files: 100,
         batch_bytes: EngineOptions::BATCH_BYTES,
         checkpoint_durability: Durability::Process,
         threads: 2,
+        boot: None,
+        syncs: true,
+        scans: false,
     }
+}
+
+/// An engine whose time a test turns, with policies of its own.
+fn engine_with(driver: &SharedDriver, clock: &Arc<ManualClock>, uploads: UploadsConfig) -> Engine {
+    Engine::start(EngineOptions { clock: clock.clone(), uploads, ..engine_options(driver, NEVER) })
+}
+
+/// A clock that stands at now, as the times of stored objects do.
+fn manual_clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::starting_at(std::time::SystemTime::now()))
+}
+
+/// No policy, so that a test sets the one it is about.
+fn no_policies() -> UploadsConfig {
+    UploadsConfig {
+        takeover_after: NEVER,
+        passivate_after: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        min_rate: 0,
+        max_age: Duration::ZERO,
+        keep_failed_for: Duration::ZERO,
+        min_free_space: 0,
+        ..UploadsConfig::default()
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Lets the engine look at what is due until something holds.
+async fn until(engine: &Engine, mut holds: impl AsyncFnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < Duration::from_secs(30), "it never came to hold");
+        engine.look_now().await;
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn is_there(driver: &SharedDriver, upload: &UploadHandle) -> bool {
+    driver.list(&keys::upload(&repository(), upload.id()), None, 1).await.is_ok()
 }
 
 fn repository() -> RepositoryName {
@@ -79,11 +132,11 @@ fn sha512(content: &[u8]) -> Digest {
 }
 
 fn options(start: Start) -> WriteOptions {
-    WriteOptions { start, length: None, digest: None, discard_on_cut: false }
+    WriteOptions { start, length: None, digest: None, discard_on_cut: false, client: None }
 }
 
 async fn begin(engine: &Engine) -> UploadHandle {
-    engine.begin(&repository(), Algorithm::Sha256).await.unwrap().0
+    engine.begin(&repository(), Algorithm::Sha256, None).await.unwrap().0
 }
 
 async fn write(upload: &UploadHandle, start: Start, pieces: &[Bytes]) -> Result<u64, UploadError> {

@@ -21,7 +21,7 @@ async fn an_upload_whose_client_left_before_it_knew_the_id_goes() {
     let (engine, gate, _) = hanging(&raw, Operation::Put, 1);
     let repository = repository();
     {
-        let mut leaving = Box::pin(engine.begin(&repository, Algorithm::Sha256));
+        let mut leaving = Box::pin(engine.begin(&repository, Algorithm::Sha256, None));
         assert!(leaving.as_mut().now_or_never().is_none());
         gate.reached(1).await;
     }

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use super::super::record::Record;
 use super::*;
-use crate::storage::PutMode;
+use crate::storage::adapters::{Fault, Faulty, Gate, Operation};
+use crate::storage::{PutMode, StorageErrorKind};
 
 pub(super) async fn read(driver: &SharedDriver, upload: &UploadHandle) -> Record {
     let object = driver.get(&keys::upload_record(&repository(), upload.id()), 1 << 20).await.unwrap();
@@ -80,6 +81,50 @@ async fn a_drained_upload_is_whole_after_a_reboot() {
     let record = read(&driver, &upload).await;
     assert!(record.checkpoint.synced);
     assert_eq!(record.checkpoint.partial.offset, 600_000);
+}
+
+/// What was synced when the upload came to rest is not given up for a checkpoint within a body that is not.
+#[actix::test]
+async fn what_was_synced_survives_a_reboot_in_the_middle_of_the_next_body() {
+    let driver = memory();
+    let content = content(1_500_000);
+    let uploads = UploadsConfig { checkpoint_every: 100_000, ..no_policies() };
+    let of_boot = |boot: &str| EngineOptions {
+        uploads: uploads.clone(),
+        batch_bytes: 50_000,
+        boot: Some(boot.to_owned()),
+        ..engine_options(&driver, NEVER)
+    };
+    let first = Engine::start(of_boot("one"));
+    let upload = begin(&first).await;
+    write(&upload, Start::Current, &[content.slice(..600_000)]).await.unwrap();
+    first.drain().await;
+    let before = Engine::start(of_boot("one"));
+    let upload = before.upload(&repository(), upload.id());
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    for at in (600_000..1_000_000).step_by(50_000) {
+        writer.send(content.slice(at..at + 50_000)).await.unwrap();
+    }
+    until(&before, async || read(&driver, &upload).await.checkpoint.partial.offset > 800_000).await;
+    std::mem::forget(writer);
+    let after = Engine::start(of_boot("another"));
+    let upload = after.upload(&repository(), upload.id());
+    assert_eq!(offset(&upload).await, 600_000, "what is past the synced checkpoint is cut off, and no more");
+    write(&upload, Start::Exactly(600_000), &[content.slice(600_000..)]).await.unwrap();
+    commit(&upload, &sha256(&content)).await.unwrap();
+    assert_eq!(stored(&driver, &sha256(&content)).await, content);
+}
+
+/// A driver that syncs nothing leaves nothing that could be trusted after a loss of power.
+#[actix::test]
+async fn without_syncs_nothing_is_called_synced() {
+    let driver = memory();
+    let process = Engine::start(EngineOptions { syncs: false, ..engine_options(&driver, NEVER) });
+    let upload = begin(&process).await;
+    write(&upload, Start::Current, &[content(600_000)]).await.unwrap();
+    process.drain().await;
+    let record = read(&driver, &upload).await;
+    assert_eq!((record.checkpoint.partial.offset, record.checkpoint.synced), (600_000, false));
 }
 
 /// What an interrupted commit leaves: the data under its digest, and the record that says so.
@@ -278,4 +323,46 @@ async fn a_status_does_not_wait_for_what_must_be_hashed_again() {
     drop(go_on);
     assert_eq!(answered.expect("a status waits for no hash").unwrap().offset, 900_000);
     assert_eq!(commit(&upload, &sha256(&content(900_000))).await.unwrap(), 900_000);
+}
+
+/// So that a death behind the publishing is told from a loss of the data.
+#[actix::test]
+async fn what_is_about_to_be_published_is_written_down_before() {
+    let raw = memory();
+    let faulty = Faulty::new(raw.clone());
+    let gate = Gate::new();
+    faulty.inject(Fault::hang(&gate).at(Operation::Publish));
+    let engine = engine(&(Arc::new(faulty) as SharedDriver));
+    let upload = begin(&engine).await;
+    let content = content(300_000);
+    write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
+    let digest = sha256(&content);
+    let look = async {
+        gate.reached(1).await;
+        let record = read(&raw, &upload).await;
+        gate.release();
+        record
+    };
+    let (committed, record) = tokio::join!(commit(&upload, &digest), look);
+    assert_eq!(committed.unwrap(), 300_000);
+    assert_eq!(record.commit, Some((digest, 300_000)));
+}
+
+#[actix::test]
+async fn a_fault_while_an_upload_is_looked_for_is_no_absence() {
+    let raw = memory();
+    let before = engine(&raw);
+    let begun = begin(&before).await;
+    write(&begun, Start::Current, &[content(1000)]).await.unwrap();
+    let calls = [(Operation::Get, "/startedat"), (Operation::Get, "/record"), (Operation::OpenPartial, "/data")];
+    for (operation, key_part) in calls {
+        let faulty = Faulty::new(raw.clone());
+        faulty.inject(Fault::fail(StorageErrorKind::Fault).at(operation).on(key_part).nth(1));
+        let engine = engine(&(Arc::new(faulty.clone()) as SharedDriver));
+        let upload = engine.upload(&repository(), begun.id());
+        let told = upload.status().await;
+        assert!(matches!(told, Err(UploadError::Storage(_))), "{operation:?} {key_part}: {told:?}");
+        assert_eq!(faulty.struck(), 1);
+        assert_eq!(offset(&upload).await, 1000);
+    }
 }

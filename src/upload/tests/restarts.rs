@@ -83,7 +83,7 @@ async fn an_upload_of_a_newer_version_is_left_alone() {
     let before = engine(&driver);
     let upload = begin(&before).await;
     let record = keys::upload_record(&repository(), upload.id());
-    let newer = Bytes::from_static(b"longshore upload record 2\nsomething else\n");
+    let newer = Bytes::from_static(b"longshore upload record 3\nsomething else\n");
     driver.put(&record, newer.clone(), crate::storage::PutMode::Overwrite, Durability::Process).await.unwrap();
     let (_after, upload) = restarted(&driver, &upload).await;
     assert!(matches!(upload.status().await, Err(UploadError::RecordTooNew)));
@@ -103,10 +103,31 @@ async fn a_drained_engine_leaves_every_upload_resumable() {
     }
     before.drain().await;
     assert!(matches!(writer.lost().await, UploadError::Draining));
-    assert!(before.begin(&repository(), Algorithm::Sha256).await.is_err());
+    assert!(before.begin(&repository(), Algorithm::Sha256, None).await.is_err());
     let (after, upload) = restarted(&driver, &upload).await;
     assert_eq!(offset(&upload).await, 300_000);
     write(&upload, Start::Current, &[content.slice(300_000..)]).await.unwrap();
     commit(&upload, &sha256(&content)).await.unwrap();
     assert_no_upload_left(&driver, &after).await;
+}
+
+/// An upload that was begun before a reboot and gets its first bytes after it: a death of the process costs none of them.
+#[actix::test]
+async fn the_first_bytes_after_a_reboot_survive_a_death() {
+    let driver = memory();
+    let in_boot = |boot: &str| EngineOptions { boot: Some(boot.into()), ..engine_options(&driver, NEVER) };
+    let id = begin(&Engine::start(in_boot("one"))).await.id();
+    let before = Engine::start(in_boot("two"));
+    let upload = before.upload(&repository(), id);
+    let content = content(300_000);
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content.clone()).await.unwrap();
+    while offset(&upload).await < 300_000 {
+        tokio::task::yield_now().await;
+    }
+    std::mem::forget(writer);
+    let after = Engine::start(in_boot("two"));
+    let upload = after.upload(&repository(), id);
+    assert_eq!(offset(&upload).await, 300_000, "an offset that was reported never goes down");
+    commit(&upload, &sha256(&content)).await.unwrap();
 }

@@ -1,32 +1,10 @@
-//! Random interleavings of requests, job results and time against a model of what must hold, and the single
-//! transitions that a reader wants to see.
+//! Random interleavings of requests, job results and time against a model of what must hold.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::oci::Algorithm;
-use crate::storage::{StorageError, StorageErrorKind};
-
-const TAKEOVER: Duration = Duration::from_secs(1);
-
-fn machine() -> Machine {
-    Machine::new(Limits { takeover_after: TAKEOVER, max_waiting: 3 }, 0)
-}
-
-fn digest(seed: u8) -> Digest {
-    Digest::from_bytes(Algorithm::Sha256, &[seed; 32]).unwrap()
-}
-
-fn fault() -> UploadError {
-    UploadError::Storage(Arc::new(StorageError::new(StorageErrorKind::Fault, "append", "data")))
-}
-
-fn plain_claim() -> Claim {
-    Claim { start: Start::Current, digest: None, discard_on_cut: false }
-}
 
 /// A body that has the right to write, or had it.
 #[derive(Clone, Debug)]
@@ -53,20 +31,29 @@ struct World {
     lease: Option<u64>,
     committed: bool,
     removed: bool,
+    expired: bool,
+    /// How far the newest checkpoint reached.
+    synced: u64,
     /// Its data is gone from the store.
     lost: bool,
     stopped: bool,
+    /// The rights to write whose bodies wait for memory.
+    held_up: HashSet<u64>,
 }
 
 #[derive(Clone, Debug)]
 enum Op {
     Claim { start: u8, seed: Option<u8>, discard: bool },
     Piece { body: usize, len: u64, gap: bool },
+    HeldUp { body: usize },
     Finish { body: usize },
     Cut { body: usize },
     Commit { body: usize, seed: u8 },
     Join { seed: u8 },
     Cancel,
+    Expire,
+    Status,
+    Look,
     Drain,
     JobEnds { succeeds: bool, partly: bool },
     Wait { millis: u64 },
@@ -78,11 +65,13 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(start, seed, discard)| Op::Claim { start, seed, discard }),
         8 => (any::<usize>(), 1..100u64, prop::bool::weighted(0.05))
             .prop_map(|(body, len, gap)| Op::Piece { body, len, gap }),
+        1 => any::<usize>().prop_map(|body| Op::HeldUp { body }),
         2 => any::<usize>().prop_map(|body| Op::Finish { body }),
         1 => any::<usize>().prop_map(|body| Op::Cut { body }),
         1 => (any::<usize>(), 0..2u8).prop_map(|(body, seed)| Op::Commit { body, seed }),
         1 => (0..2u8).prop_map(|seed| Op::Join { seed }),
-        1 => Just(Op::Cancel),
+        1 => prop::bool::weighted(0.3).prop_map(|cancel| if cancel { Op::Cancel } else { Op::Status }),
+        1 => prop::bool::weighted(0.2).prop_map(|expire| if expire { Op::Expire } else { Op::Look }),
         1 => prop::bool::weighted(0.1).prop_map(|drain| if drain { Op::Drain } else { Op::Wait { millis: 1 } }),
         12 => (prop::bool::weighted(0.9), any::<bool>())
             .prop_map(|(succeeds, partly)| Op::JobEnds { succeeds, partly }),
@@ -91,9 +80,9 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(rules: Rules) -> Self {
         World {
-            machine: machine(),
+            machine: Machine::new(rules, Found::default()),
             now: Duration::ZERO,
             job: None,
             kept: 0,
@@ -107,8 +96,11 @@ impl World {
             lease: None,
             committed: false,
             removed: false,
+            expired: false,
+            synced: 0,
             lost: false,
             stopped: false,
+            held_up: HashSet::new(),
         }
     }
 
@@ -132,7 +124,7 @@ impl World {
                     _ => Start::Replay(self.machine.offset().saturating_sub(13)),
                 };
                 let ticket = self.ticket("claim");
-                let claim = Claim { start, digest: seed.map(digest), discard_on_cut: discard };
+                let claim = Claim { start, digest: seed.map(digest), length: None, discard_on_cut: discard };
                 self.step(Event::Claim { ticket, claim });
             }
             Op::Piece { body, len, gap } => {
@@ -144,7 +136,16 @@ impl World {
                 self.step(Event::Piece { ticket, epoch, offset, len });
                 if !gap && !self.bodies[at].ended {
                     self.bodies[at].next += len;
+                    self.held_up.remove(&epoch);
                 }
+            }
+            Op::HeldUp { body } => {
+                let Some(at) = self.body(body) else { return };
+                let Body { epoch, ended, .. } = self.bodies[at];
+                if !ended {
+                    self.held_up.insert(epoch);
+                }
+                self.step(Event::HeldUp { epoch });
             }
             Op::Finish { body } => self.end_body(body, |ticket, epoch, end| Event::Finish { ticket, epoch, end }),
             Op::Cut { body } => self.end_body(body, |ticket, epoch, _| Event::Cut { ticket, epoch }),
@@ -158,6 +159,33 @@ impl World {
             Op::Cancel => {
                 let ticket = self.ticket("cancel");
                 self.step(Event::Cancel { ticket });
+            }
+            Op::Expire => {
+                let ticket = self.ticket("expire");
+                self.step(Event::Expire { ticket });
+            }
+            Op::Status => {
+                let ticket = self.ticket("status");
+                self.step(Event::Status { ticket });
+            }
+            Op::Look => {
+                // When a policy strikes; leaving memory may be due before.
+                let rules = self.machine.rules;
+                self.machine.rules.passivate_after = None;
+                let due = self.machine.next_look();
+                self.machine.rules = rules;
+                let was_open = matches!(self.machine.phase, Phase::Open);
+                let is_held_up = self.machine.lease.as_ref().is_some_and(|lease| self.held_up.contains(&lease.epoch));
+                self.step(Event::Look);
+                let is_expiring = matches!(self.machine.phase, Phase::Expiring { .. });
+                if was_open && is_expiring {
+                    assert!(
+                        due.is_some_and(|(at, policy)| at <= self.now && policy.is_some()),
+                        "struck early: {due:?}"
+                    );
+                    let by_age = matches!(self.machine.phase, Phase::Expiring { policy: Policy::MaxAge, .. });
+                    assert!(by_age || !is_held_up, "who waits for memory is neither idle nor slow");
+                }
             }
             Op::Drain => {
                 let ticket = self.ticket("drain");
@@ -198,10 +226,20 @@ impl World {
                     Outcome::Written(Err(fault()))
                 }
             }
-            Job::Checkpoint => Outcome::Checkpointed(if succeeds { Ok(()) } else { Err(fault()) }),
+            Job::Checkpoint | Job::MidCheckpoint | Job::Rest => {
+                if succeeds {
+                    self.synced = self.machine.offset();
+                }
+                Outcome::Checkpointed(if succeeds { Ok(()) } else { Err(fault()) })
+            }
+            Job::Expire(_) => {
+                assert!(!self.committed, "what was committed does not expire");
+                self.expired |= succeeds;
+                Outcome::Expired(if succeeds { Ok(()) } else { Err(fault()) })
+            }
             Job::Commit(wanted) => Outcome::Committed(match (succeeds, partly) {
                 (true, _) => {
-                    assert!(!self.removed, "nothing is committed that was removed");
+                    assert!(!self.removed && !self.expired, "nothing is committed that was removed");
                     self.committed = true;
                     Ok(self.kept)
                 }
@@ -253,15 +291,22 @@ impl World {
                 assert!(self.revoked.insert(epoch), "a right is taken away once");
             }
             Action::WakeAt(at) => assert!(at >= self.now),
-            Action::Stop(reason) => {
+            Action::Resumed(bytes) => assert!(bytes > 0 && bytes <= self.kept),
+            Action::Stop(stop) => {
                 assert!(!self.stopped, "an upload ends once");
                 assert!(self.job.is_none(), "no job is left running");
                 self.stopped = true;
-                match reason {
-                    Some(EndReason::Committed) => assert!(self.committed),
-                    Some(EndReason::Cancelled) => assert!(self.removed),
-                    Some(EndReason::Failed) => assert!(self.removed || self.lost),
-                    None => assert!(!self.committed),
+                match stop {
+                    Stop::Ended(EndReason::Committed) => assert!(self.committed),
+                    Stop::Ended(EndReason::Cancelled) => assert!(self.removed),
+                    Stop::Ended(EndReason::Failed) => assert!(self.removed || self.lost),
+                    Stop::Ended(EndReason::Expired) => assert!(self.removed),
+                    Stop::Expired(_) => assert!(self.expired && !self.committed),
+                    Stop::Drained => assert!(!self.committed),
+                    Stop::Passive => {
+                        assert!(!self.committed && !self.removed);
+                        assert!(self.open_tickets.is_empty(), "nobody is left waiting: {:?}", self.open_tickets);
+                    }
                 }
             }
         }
@@ -287,12 +332,15 @@ impl World {
             Answer::Stands(offset) => {
                 assert_eq!(offset, self.machine.offset());
                 self.highest_reported = offset;
+                if self.machine.rules.sync_offsets {
+                    assert!(offset <= self.synced, "what is told is synced");
+                }
             }
             Answer::Committed(size) => {
                 assert!(self.committed, "nobody hears of a commit before it happened");
                 assert_eq!(size, self.kept);
             }
-            Answer::Removed => assert!(self.removed || asked == Some("drain")),
+            Answer::Removed => assert!(self.removed || self.expired || asked == Some("drain")),
             Answer::Following | Answer::Refused(_) => {}
         }
     }
@@ -308,178 +356,31 @@ impl World {
     }
 }
 
+/// Every policy, so that each strikes now and then.
+fn all_policies(sync_offsets: bool) -> Rules {
+    Rules {
+        passivate_after: Some(Duration::from_millis(2500)),
+        checkpoint_every: 150,
+        sync_offsets,
+        idle_timeout: Some(Duration::from_secs(7)),
+        max_age: Some(Duration::from_secs(60)),
+        max_size: Some(1000),
+        min_rate: Some(MinRate { bytes_per_second: 20, window: Duration::from_secs(3) }),
+        ..rules()
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn random_interleavings_keep_every_promise(ops in prop::collection::vec(op(), 1..80)) {
-        let mut world = World::new();
-        for op in ops {
-            world.apply(op);
-        }
-        world.settle();
-    }
-}
-
-fn grant(machine: &mut Machine, ticket: Ticket, claim: Claim, now: Duration) -> (u64, u64) {
-    for action in machine.step(Event::Claim { ticket, claim }, now) {
-        if let Action::Answer(_, Answer::Granted { epoch, start }) = action {
-            return (epoch, start);
+        for rules in [rules(), all_policies(false), all_policies(true)] {
+            let mut world = World::new(rules);
+            for op in ops.clone() {
+                world.apply(op);
+            }
+            world.settle();
         }
     }
-    panic!("claim {ticket} was not granted");
-}
-
-fn answers(actions: Vec<Action>) -> Vec<(Ticket, Answer)> {
-    actions
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Answer(ticket, answer) => Some((ticket, answer)),
-            _ => None,
-        })
-        .collect()
-}
-
-fn at(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-#[test]
-fn a_silent_writer_is_taken_over_and_its_late_bytes_are_refused() {
-    let mut machine = machine();
-    let (old, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    let actions = machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(200));
-    assert!(matches!(actions[..], [Action::WakeAt(wake)] if wake == at(1000)), "{actions:?}");
-    let actions = machine.step(Event::Tick, at(1000));
-    assert!(actions.iter().any(|action| matches!(action, Action::Revoke { epoch, .. } if *epoch == old)));
-    assert!(actions.iter().any(|action| matches!(action, Action::Answer(2, Answer::Granted { .. }))));
-    let late = answers(machine.step(Event::Piece { ticket: 3, epoch: old, offset: 0, len: 5 }, at(1001)));
-    assert!(matches!(late[..], [(3, Answer::Refused(UploadError::Superseded))]), "{late:?}");
-    assert_eq!(machine.offset(), 0);
-}
-
-#[test]
-fn a_writer_that_still_writes_keeps_its_right_and_the_newcomer_is_told() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(100));
-    for (n, millis) in [(0u64, 400), (1, 800)] {
-        machine.step(Event::Piece { ticket: 10 + n, epoch, offset: n * 5, len: 5 }, at(millis));
-        machine.step(Event::Done(Outcome::Written(Ok(n * 5 + 5))), at(millis));
-    }
-    assert!(answers(machine.step(Event::Tick, at(1349))).is_empty());
-    let told = answers(machine.step(Event::Tick, at(1350)));
-    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Busy { .. }))]), "{told:?}");
-    assert!(machine.is_writing());
-}
-
-#[test]
-fn a_slow_store_of_our_own_is_not_the_writers_silence() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(10));
-    machine.step(Event::Claim { ticket: 3, claim: plain_claim() }, at(4000));
-    let told = answers(machine.step(Event::Tick, at(5250)));
-    assert!(matches!(told[..], [(3, Answer::Refused(UploadError::Busy { .. }))]), "{told:?}");
-    // The write took nine seconds; silence begins only now.
-    machine.step(Event::Done(Outcome::Written(Ok(5))), at(9000));
-    machine.step(Event::Claim { ticket: 4, claim: plain_claim() }, at(9500));
-    assert!(machine.is_writing());
-    let told = answers(machine.step(Event::Tick, at(10000)));
-    assert!(matches!(told[..], [(4, Answer::Granted { start: 5, .. })]), "{told:?}");
-}
-
-#[test]
-fn a_gap_is_refused() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    let told = answers(machine.step(Event::Piece { ticket: 2, epoch, offset: 5, len: 5 }, at(1)));
-    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Gap))]), "{told:?}");
-}
-
-#[test]
-fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
-    let same = Claim { digest: Some(digest(1)), ..plain_claim() };
-    let told = answers(machine.step(Event::Claim { ticket: 3, claim: same }, at(2)));
-    assert!(matches!(told[..], [(3, Answer::Following)]), "{told:?}");
-    machine.step(Event::Join { ticket: 4, digest: digest(1) }, at(3));
-    let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), at(4)));
-    assert!(matches!(told[..], [(2, Answer::Committed(0)), (4, Answer::Committed(0))]), "{told:?}");
-}
-
-#[test]
-fn a_cancel_waits_for_a_commit_and_comes_too_late_when_it_succeeds() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
-    assert!(machine.step(Event::Cancel { ticket: 3 }, at(2)).is_empty());
-    let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), at(3)));
-    assert!(matches!(told[..], [(2, Answer::Committed(0)), (3, Answer::Refused(UploadError::Unknown))]), "{told:?}");
-}
-
-#[test]
-fn a_wrong_digest_leaves_the_upload_open() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
-    let mismatch = UploadError::DigestMismatch { expected: digest(1), actual: digest(2) };
-    let told = answers(machine.step(Event::Done(Outcome::Committed(Err(mismatch))), at(2)));
-    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::DigestMismatch { .. }))]), "{told:?}");
-    grant(&mut machine, 3, plain_claim(), at(3));
-}
-
-#[test]
-fn a_single_post_that_is_cut_keeps_nothing() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, Claim { discard_on_cut: true, ..plain_claim() }, at(0));
-    let actions = machine.step(Event::Cut { ticket: 2, epoch }, at(1));
-    assert!(matches!(actions[..], [Action::Run(Job::Remove)]), "{actions:?}");
-    let actions = machine.step(Event::Done(Outcome::Removed(Ok(()))), at(2));
-    assert!(actions.iter().any(|action| matches!(action, Action::Stop(Some(EndReason::Failed)))), "{actions:?}");
-}
-
-#[test]
-fn a_removal_that_failed_can_be_tried_again() {
-    let mut machine = machine();
-    machine.step(Event::Cancel { ticket: 1 }, at(0));
-    let told = answers(machine.step(Event::Done(Outcome::Removed(Err(fault()))), at(1)));
-    assert!(matches!(told[..], [(1, Answer::Refused(UploadError::Storage(_)))]), "{told:?}");
-    let told = answers(machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(2)));
-    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Storage(_)))]), "{told:?}");
-    assert!(matches!(machine.live_offset(), Err(UploadError::Storage(_))));
-    machine.step(Event::Cancel { ticket: 3 }, at(3));
-    let told = answers(machine.step(Event::Done(Outcome::Removed(Ok(()))), at(4)));
-    assert!(matches!(told[..], [(3, Answer::Removed)]), "{told:?}");
-}
-
-#[test]
-fn a_body_whose_end_is_not_where_its_last_piece_ended_is_refused() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
-    machine.step(Event::Done(Outcome::Written(Ok(5))), at(2));
-    // A piece between was lost on its way.
-    let actions = machine.step(Event::Commit { ticket: 3, epoch, end: 9, digest: digest(1) }, at(3));
-    assert!(!actions.iter().any(|action| matches!(action, Action::Run(_))), "{actions:?}");
-    let told = answers(actions);
-    assert!(matches!(told[..], [(3, Answer::Refused(UploadError::Gap))]), "{told:?}");
-    assert!(!machine.is_writing());
-}
-
-#[test]
-fn a_cancel_that_meets_the_loss_of_the_data_removes_the_rest() {
-    let mut machine = machine();
-    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
-    machine.step(Event::Done(Outcome::Written(Err(fault()))), at(2));
-    let actions = machine.step(Event::Claim { ticket: 3, claim: plain_claim() }, at(3));
-    assert!(matches!(actions[..], [Action::Run(Job::Reopen)]), "{actions:?}");
-    machine.step(Event::Cancel { ticket: 4 }, at(4));
-    let actions = machine.step(Event::Done(Outcome::Reopened(Err(UploadError::Unknown))), at(5));
-    assert!(matches!(actions[..], [.., Action::Run(Job::Remove)]), "{actions:?}");
-    let told = answers(machine.step(Event::Done(Outcome::Removed(Ok(()))), at(6)));
-    assert!(matches!(told[..], [(4, Answer::Removed)]), "{told:?}");
 }

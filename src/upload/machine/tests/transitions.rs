@@ -1,0 +1,158 @@
+use super::*;
+
+#[test]
+fn a_silent_writer_is_taken_over_and_its_late_bytes_are_refused() {
+    let mut machine = machine();
+    let (old, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    let actions = machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(200));
+    assert!(matches!(actions[..], [Action::WakeAt(wake)] if wake == at(1000)), "{actions:?}");
+    let actions = machine.step(Event::Tick, at(1000));
+    assert!(actions.iter().any(|action| matches!(action, Action::Revoke { epoch, .. } if *epoch == old)));
+    assert!(actions.iter().any(|action| matches!(action, Action::Answer(2, Answer::Granted { .. }))));
+    let late = answers(machine.step(Event::Piece { ticket: 3, epoch: old, offset: 0, len: 5 }, at(1001)));
+    assert!(matches!(late[..], [(3, Answer::Refused(UploadError::Superseded))]), "{late:?}");
+    assert_eq!(machine.offset(), 0);
+}
+
+#[test]
+fn a_writer_that_still_writes_keeps_its_right_and_the_newcomer_is_told() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(100));
+    for (n, millis) in [(0u64, 400), (1, 800)] {
+        machine.step(Event::Piece { ticket: 10 + n, epoch, offset: n * 5, len: 5 }, at(millis));
+        machine.step(Event::Done(Outcome::Written(Ok(n * 5 + 5))), at(millis));
+    }
+    assert!(answers(machine.step(Event::Tick, at(1349))).is_empty());
+    let told = answers(machine.step(Event::Tick, at(1350)));
+    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Busy { .. }))]), "{told:?}");
+    assert!(machine.is_writing());
+}
+
+#[test]
+fn a_slow_store_of_our_own_is_not_the_writers_silence() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(10));
+    machine.step(Event::Claim { ticket: 3, claim: plain_claim() }, at(4000));
+    let told = answers(machine.step(Event::Tick, at(5250)));
+    assert!(matches!(told[..], [(3, Answer::Refused(UploadError::Busy { .. }))]), "{told:?}");
+    // The write took nine seconds; silence begins only now.
+    machine.step(Event::Done(Outcome::Written(Ok(5))), at(9000));
+    machine.step(Event::Claim { ticket: 4, claim: plain_claim() }, at(9500));
+    assert!(machine.is_writing());
+    let told = answers(machine.step(Event::Tick, at(10000)));
+    assert!(matches!(told[..], [(4, Answer::Granted { start: 5, .. })]), "{told:?}");
+}
+
+#[test]
+fn a_gap_is_refused() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    let told = answers(machine.step(Event::Piece { ticket: 2, epoch, offset: 5, len: 5 }, at(1)));
+    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Gap))]), "{told:?}");
+}
+
+#[test]
+fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    let same = Claim { digest: Some(digest(1)), ..plain_claim() };
+    let told = answers(machine.step(Event::Claim { ticket: 3, claim: same }, at(2)));
+    assert!(matches!(told[..], [(3, Answer::Following)]), "{told:?}");
+    machine.step(Event::Join { ticket: 4, digest: digest(1) }, at(3));
+    let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), at(4)));
+    assert!(matches!(told[..], [(2, Answer::Committed(0)), (4, Answer::Committed(0))]), "{told:?}");
+}
+
+#[test]
+fn a_cancel_waits_for_a_commit_and_comes_too_late_when_it_succeeds() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    assert!(machine.step(Event::Cancel { ticket: 3 }, at(2)).is_empty());
+    let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), at(3)));
+    assert!(matches!(told[..], [(2, Answer::Committed(0)), (3, Answer::Refused(UploadError::Unknown))]), "{told:?}");
+}
+
+#[test]
+fn a_wrong_digest_leaves_the_upload_open() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    let mismatch = UploadError::DigestMismatch { expected: digest(1), actual: digest(2) };
+    let told = answers(machine.step(Event::Done(Outcome::Committed(Err(mismatch))), at(2)));
+    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::DigestMismatch { .. }))]), "{told:?}");
+    grant(&mut machine, 3, plain_claim(), at(3));
+}
+
+#[test]
+fn a_single_post_that_is_cut_keeps_nothing() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, Claim { discard_on_cut: true, ..plain_claim() }, at(0));
+    let actions = machine.step(Event::Cut { ticket: 2, epoch }, at(1));
+    assert!(matches!(actions[..], [Action::Run(Job::Remove)]), "{actions:?}");
+    let actions = machine.step(Event::Done(Outcome::Removed(Ok(()))), at(2));
+    assert!(actions.iter().any(|action| matches!(action, Action::Stop(Stop::Ended(EndReason::Failed)))), "{actions:?}");
+}
+
+#[test]
+fn a_removal_that_failed_can_be_tried_again() {
+    let mut machine = machine();
+    machine.step(Event::Cancel { ticket: 1 }, at(0));
+    let told = answers(machine.step(Event::Done(Outcome::Removed(Err(fault()))), at(1)));
+    assert!(matches!(told[..], [(1, Answer::Refused(UploadError::Storage(_)))]), "{told:?}");
+    let told = answers(machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, at(2)));
+    assert!(matches!(told[..], [(2, Answer::Refused(UploadError::Storage(_)))]), "{told:?}");
+    assert!(matches!(machine.live_offset(), Err(UploadError::Storage(_))));
+    machine.step(Event::Cancel { ticket: 3 }, at(3));
+    let told = answers(machine.step(Event::Done(Outcome::Removed(Ok(()))), at(4)));
+    assert!(matches!(told[..], [(3, Answer::Removed)]), "{told:?}");
+}
+
+#[test]
+fn a_body_whose_end_is_not_where_its_last_piece_ended_is_refused() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
+    machine.step(Event::Done(Outcome::Written(Ok(5))), at(2));
+    // A piece between was lost on its way.
+    let actions = machine.step(Event::Commit { ticket: 3, epoch, end: 9, digest: digest(1) }, at(3));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Run(_))), "{actions:?}");
+    let told = answers(actions);
+    assert!(matches!(told[..], [(3, Answer::Refused(UploadError::Gap))]), "{told:?}");
+    assert!(!machine.is_writing());
+}
+
+#[test]
+fn a_cancel_that_meets_the_loss_of_the_data_removes_the_rest() {
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
+    machine.step(Event::Done(Outcome::Written(Err(fault()))), at(2));
+    let actions = machine.step(Event::Claim { ticket: 3, claim: plain_claim() }, at(3));
+    assert!(matches!(actions[..], [Action::Run(Job::Reopen)]), "{actions:?}");
+    machine.step(Event::Cancel { ticket: 4 }, at(4));
+    let actions = machine.step(Event::Done(Outcome::Reopened(Err(UploadError::Unknown))), at(5));
+    assert!(matches!(actions[..], [.., Action::Run(Job::Remove)]), "{actions:?}");
+    let told = answers(machine.step(Event::Done(Outcome::Removed(Ok(()))), at(6)));
+    assert!(matches!(told[..], [(4, Answer::Removed)]), "{told:?}");
+}
+
+/// Its session was told to nobody, so nobody goes on with it after the restart.
+#[test]
+fn a_drain_leaves_nothing_of_a_body_that_was_to_be_discarded() {
+    let mut machine = machine();
+    let claim = Claim { discard_on_cut: true, ..plain_claim() };
+    let (epoch, _) = grant(&mut machine, 1, claim, at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
+    machine.step(Event::Done(Outcome::Written(Ok(5))), at(2));
+    let actions = machine.step(Event::Drain { ticket: 3 }, at(3));
+    assert!(actions.iter().any(|action| matches!(action, Action::Run(Job::Remove))), "{actions:?}");
+    let actions = machine.step(Event::Done(Outcome::Removed(Ok(()))), at(4));
+    assert!(
+        matches!(actions[..], [Action::Answer(3, Answer::Removed), Action::Stop(Stop::Ended(EndReason::Failed))]),
+        "{actions:?}"
+    );
+}

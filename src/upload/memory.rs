@@ -1,0 +1,120 @@
+//! A bound on what all bodies together have waiting in memory. Past it connections wait.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What is counted in one: finer would only cost.
+const UNIT_BYTES: u64 = 4096;
+
+/// What bodies wait in line for. Cheap to clone.
+///
+/// It bounds what has been taken from connections and is not written yet. Beside it there are, for each writer, one
+/// piece in its connection's hands, and the last batch, which may still be waiting to be hashed after it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    free: Arc<Semaphore>,
+    /// How many units there are in all.
+    all: Arc<Mutex<usize>>,
+}
+
+/// Some of it; given back when dropped.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    /// Makes one of two.
+    pub fn add(&mut self, other: Share) {
+        match (&mut self.permit, other.permit) {
+            (Some(permit), Some(more)) => permit.merge(more),
+            (permit, more) => *permit = permit.take().or(more),
+        }
+    }
+}
+
+impl Memory {
+    pub fn new(limit_bytes: u64) -> Self {
+        let units = units(limit_bytes);
+        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(Mutex::new(units)) }
+    }
+
+    /// Takes so many bytes if nobody waits in line.
+    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+        let permit = self.free.clone().try_acquire_many_owned(self.wanted(bytes)).ok()?;
+        Some(Share { permit: Some(permit) })
+    }
+
+    /// Waits in line for so many bytes. A piece that is larger than the whole gets the whole.
+    pub async fn take(&self, bytes: usize) -> Share {
+        // It fails only when the semaphore is closed, which nobody does.
+        Share { permit: self.free.clone().acquire_many_owned(self.wanted(bytes)).await.ok() }
+    }
+
+    fn wanted(&self, bytes: usize) -> u32 {
+        let wanted = units(bytes as u64).min(*self.all.lock().unwrap_or_else(PoisonError::into_inner));
+        u32::try_from(wanted).unwrap_or(u32::MAX)
+    }
+
+    /// From now on there is so much. Where there is less than before, it goes as it is given back.
+    pub fn set_limit(&self, limit_bytes: u64) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = units(limit_bytes);
+        if wanted > *all {
+            self.free.add_permits(wanted - *all);
+        } else {
+            let (free, less) = (self.free.clone(), *all - wanted);
+            tokio::spawn(async move {
+                if let Ok(permit) = free.acquire_many(u32::try_from(less).unwrap_or(u32::MAX)).await {
+                    permit.forget();
+                }
+            });
+        }
+        *all = wanted;
+    }
+}
+
+fn units(bytes: u64) -> usize {
+    // A semaphore hands out no more than `u32::MAX` at once, which is 16 TiB.
+    usize::try_from(bytes.div_ceil(UNIT_BYTES))
+        .unwrap_or(usize::MAX)
+        .clamp(1, (u32::MAX as usize).min(Semaphore::MAX_PERMITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_comes_when_it_is_used_up_waits_in_line() {
+        let memory = Memory::new(16 * UNIT_BYTES);
+        let first = memory.take(10 * UNIT_BYTES as usize).await;
+        let mut second = Box::pin(memory.take(10 * UNIT_BYTES as usize));
+        assert!((&mut second).now_or_never().is_none());
+        // A small one that comes later does not overtake.
+        let mut third = Box::pin(memory.take(1));
+        assert!((&mut third).now_or_never().is_none());
+        drop(first);
+        second.await;
+        third.await;
+        // More than there is at all is not waited for in vain.
+        memory.take(1 << 30).await;
+    }
+
+    #[tokio::test]
+    async fn the_limit_can_move() {
+        let memory = Memory::new(4 * UNIT_BYTES);
+        let all = memory.take(1 << 20).await;
+        memory.set_limit(8 * UNIT_BYTES);
+        let more = memory.take(4 * UNIT_BYTES as usize).await;
+        memory.set_limit(2 * UNIT_BYTES);
+        tokio::task::yield_now().await;
+        drop((all, more));
+        let left = memory.take(1 << 20).await;
+        assert!(memory.take(1).now_or_never().is_none(), "two units are all there is");
+        drop(left);
+    }
+}
