@@ -1,6 +1,10 @@
 //! Floor 7: the composition root: builds the parts of a [`Config`], binds, serves, drains, stops.
 
+mod control;
+mod logging;
+mod offline;
 mod readiness;
+mod reload;
 mod storage;
 
 use std::error::Error;
@@ -10,9 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::control::EngineControl;
+pub use self::logging::start_log;
+pub use self::offline::purge_offline;
 use self::readiness::StorageReadiness;
+pub use self::reload::Reloader;
 use crate::clock::SystemClock;
-use crate::config::{Config, DurabilityPolicy, HashImplementation, StorageDriver};
+use crate::config::{Config, DurabilityPolicy, HashImplementation, Sources, StorageDriver};
 use crate::content::{Content, ContentOptions};
 use crate::hashing::{HashPool, Implementation};
 use crate::http::{self, AdminOptions, AdminServer, ApiServer, RunningServer, ServerOptions};
@@ -31,6 +39,7 @@ pub struct App {
     driver: SharedDriver,
     draining: Arc<AtomicBool>,
     shutdown_grace: Duration,
+    reloader: Option<Arc<Reloader>>,
 }
 
 /// Why a registry could not be started.
@@ -64,6 +73,27 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: Config) -> Result<App, StartError> {
+        App::build(config, None, None).await
+    }
+
+    /// The same, with the sources that `config` was loaded from, so that it can be reloaded from them.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_from(config: Config, sources: Option<Sources>) -> Result<App, StartError> {
+        App::build(config, sources, None).await
+    }
+
+    /// The same as [`App::start`] on a storage of the caller's own: of `storage`, only `timeout`, `max_concurrent_calls`
+    /// and `durability` (as far as it is the engine's) count.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start_on(config: Config, driver: SharedDriver) -> Result<App, StartError> {
+        App::build(config, None, Some(driver)).await
+    }
+
+    async fn build(config: Config, sources: Option<Sources>, driver: Option<SharedDriver>) -> Result<App, StartError> {
         raise_open_file_limit();
         choose_hashing(config.hashing.implementation);
         let api_listener = bind("http.addr", config.http.addr)?;
@@ -71,15 +101,19 @@ impl App {
 
         let mut metrics_registry = prometheus_client::registry::Registry::default();
         let metrics = Metrics::register(&mut metrics_registry);
-        let driver = storage::open(&config.storage, &metrics).await.map_err(|source| {
-            let key = match config.storage.driver {
-                StorageDriver::Filesystem => "storage.filesystem.root",
-                StorageDriver::Memory => "storage.memory",
-            };
-            StartError::Storage { key, source }
-        })?;
+        let driver = match driver {
+            Some(driver) => driver,
+            None => open_storage(&config)?,
+        };
+        let driver = storage::wrap(driver, &config.storage, &metrics);
         let content = Content::new(driver.clone(), content_options(&config), metrics.clone());
-        let engine = start_engine(&config, &driver, &content, &metrics)?;
+        let engine = start_engine(&config, &driver, &content, &metrics, true)?;
+        // Before the first request, so that it meets what holds: whether there is room.
+        engine.look_now().await;
+        let reloader = sources.map(|sources| {
+            let engine = engine.clone();
+            Arc::new(Reloader::new(sources, config.clone(), move |uploads| engine.set_policies(uploads)))
+        });
         let registry = LocalRegistry::new(
             LocalRegistryOptions { anonymous_mount: config.blobs.anonymous_mount, ..LocalRegistryOptions::default() },
             content,
@@ -92,6 +126,7 @@ impl App {
             metrics_registry: Arc::new(metrics_registry),
             metrics: metrics.clone(),
             readiness: Arc::new(StorageReadiness { driver: driver.clone(), draining: draining.clone() }),
+            control: Arc::new(EngineControl { engine: engine.clone(), reloader: reloader.clone() }),
         };
         let api_options = ServerOptions {
             config: config.http,
@@ -106,7 +141,7 @@ impl App {
             sha256 = Implementation::current(Algorithm::Sha256).as_str();
             "longshore serves"
         );
-        Ok(App { api, admin, engine, driver, draining, shutdown_grace })
+        Ok(App { api, admin, engine, driver, draining, shutdown_grace, reloader })
     }
 
     /// Where the registry listens.
@@ -129,6 +164,11 @@ impl App {
         &self.driver
     }
 
+    /// Reads the configuration again; `None` when the registry was started without sources.
+    pub fn reloader(&self) -> Option<&Arc<Reloader>> {
+        self.reloader.as_ref()
+    }
+
     /// Stops as SIGTERM does: says it is not ready, accepts nothing more, lets running requests end within
     /// `http.shutdown_grace`, and makes every upload last where it stands.
     pub async fn stop(self) {
@@ -138,6 +178,16 @@ impl App {
         self.admin.stop(Duration::ZERO).await;
         log::info!("longshore stopped");
     }
+}
+
+fn open_storage(config: &Config) -> Result<SharedDriver, StartError> {
+    storage::open(&config.storage).map_err(|source| {
+        let key = match config.storage.driver {
+            StorageDriver::Filesystem => "storage.filesystem.root",
+            StorageDriver::Memory => "storage.memory",
+        };
+        StartError::Storage { key, source }
+    })
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -174,6 +224,7 @@ fn start_engine(
     driver: &SharedDriver,
     content: &Content,
     metrics: &Metrics,
+    scans: bool,
 ) -> Result<Engine, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let hash_threads = if config.hashing.threads == 0 { cores } else { config.hashing.threads };
@@ -183,7 +234,11 @@ fn start_engine(
         hashes: HashPool::start(hash_threads).map_err(StartError::Threads)?,
         metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
-        takeover_after: config.uploads.takeover_after,
+        uploads: config.uploads.clone(),
+        max_open_files: http::spare_open_files(),
+        boot: None,
+        syncs: config.storage.durability != DurabilityPolicy::Process,
+        scans,
         batch_bytes: EngineOptions::BATCH_BYTES,
         checkpoint_durability: match config.storage.durability {
             DurabilityPolicy::Process | DurabilityPolicy::Commit => Durability::Process,

@@ -10,11 +10,10 @@ use crate::storage::memory::{Memory, MemoryOptions};
 use crate::storage::{SharedDriver, StorageError, StorageErrorKind};
 use crate::telemetry::Metrics;
 
-/// Opens it. From the inside: the driver, a bound on calls at once, a deadline for each (waiting for its turn
-/// included), and the counting of what was asked for.
-pub(super) async fn open(config: &StorageConfig, metrics: &Metrics) -> Result<SharedDriver, StorageError> {
+/// Opens the driver.
+pub(super) fn open(config: &StorageConfig) -> Result<SharedDriver, StorageError> {
     let root = &config.filesystem.root;
-    let driver: SharedDriver = match config.driver {
+    Ok(match config.driver {
         StorageDriver::Memory => Arc::new(Memory::new(MemoryOptions { max_bytes: config.memory.max_size })),
         StorageDriver::Filesystem if root.exists() && !root.is_dir() => {
             let kind = StorageErrorKind::Fault;
@@ -24,9 +23,14 @@ pub(super) async fn open(config: &StorageConfig, metrics: &Metrics) -> Result<Sh
             sync: config.durability != DurabilityPolicy::Process,
             ..FilesystemOptions::new(root)
         })?),
-    };
+    })
+}
+
+/// Wraps it, from the inside: a bound on calls at once, a deadline for each (waiting for its turn included), and the
+/// counting of what was asked for.
+pub(super) fn wrap(driver: SharedDriver, config: &StorageConfig, metrics: &Metrics) -> SharedDriver {
     let calls = NonZeroUsize::new(config.max_concurrent_calls).unwrap_or(NonZeroUsize::MIN);
     let limited: SharedDriver = Arc::new(Limit::new(driver, calls));
     let bounded: SharedDriver = Arc::new(Deadline::new(limited, config.timeout));
-    Ok(Arc::new(Meter::new(bounded, metrics)))
+    Arc::new(Meter::new(bounded, metrics))
 }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use longshore::config::{Setting, Sources};
 
+use super::admin_client::AdminArguments;
+use super::uploads::UploadsCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   longshore serve
@@ -18,6 +21,20 @@ Examples:
 
   longshore check-config --config longshore.yaml
       What would be in force, or what is wrong.
+
+  longshore uploads list --state writing --sort rate --desc
+      Who pushes what to a registry that runs, the fastest first. See longshore uploads --help.
+";
+
+const EXAMPLES_OF_RELOAD: &str = "\
+Examples:
+  longshore reload
+      The registry on this machine reads its configuration file again.
+
+  longshore reload --admin https://registry.example:5001 --token-file /etc/longshore/token
+      The same elsewhere.
+
+A wrong configuration changes nothing: what is wrong is told, and the status is 1.
 ";
 
 const SOURCES_OF_THE_CONFIGURATION: &str = "\
@@ -42,6 +59,12 @@ pub(super) enum Command {
     /// Print the configuration that is in force, or what is wrong with it
     #[command(after_help = SOURCES_OF_THE_CONFIGURATION)]
     CheckConfig(ConfigArguments),
+    /// Look at the uploads of a registry that runs, and end them
+    #[command(subcommand, after_help = super::uploads::EXAMPLES)]
+    Uploads(UploadsCommand),
+    /// Let a registry that runs read its configuration again
+    #[command(after_help = EXAMPLES_OF_RELOAD)]
+    Reload(AdminArguments),
     /// Print the version
     Version,
     /// Print a script that completes this command in a shell

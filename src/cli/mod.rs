@@ -1,30 +1,40 @@
 //! What can be typed, and what it does.
 
+mod admin_client;
+mod admin_types;
 mod arguments;
 mod exit;
+mod reload;
 mod serve;
+mod text;
+mod uploads;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use longshore::config::Config;
 
 use self::arguments::{Arguments, Command, ConfigArguments};
+use self::text::print;
 
 /// Runs one command line in an environment.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(OsString, OsString)>) -> ExitCode {
-    let command = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments.command,
+    let (command, matches) = match parse(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => return exit::of_usage(&error),
     };
     match command {
-        Command::Serve(arguments) => match Config::load(&arguments.sources(environment)) {
-            Ok(config) => serve::serve(config),
-            Err(error) => exit::of_configuration(&error),
-        },
+        Command::Serve(arguments) => {
+            let sources = arguments.sources(environment);
+            match Config::load(&sources) {
+                Ok(config) => serve::serve(config, sources),
+                Err(error) => exit::of_configuration(&error),
+            }
+        }
         Command::CheckConfig(arguments) => check_config(&arguments, environment),
+        Command::Uploads(command) => uploads::run(command, &matches, environment),
+        Command::Reload(admin) => reload::reload(&admin),
         Command::Version => print(format!("longshore {}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -34,17 +44,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(OsSt
     }
 }
 
+/// What was typed, and where each value of it came from.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Command, clap::ArgMatches), clap::Error> {
+    let matches = Arguments::command().try_get_matches_from(arguments)?;
+    let command = Arguments::from_arg_matches(&matches)?.command;
+    Ok((command, matches))
+}
+
 fn check_config(arguments: &ConfigArguments, environment: Vec<(OsString, OsString)>) -> ExitCode {
     match Config::load(&arguments.sources(environment)) {
         Ok(config) => print(config.to_yaml().as_bytes()),
         Err(error) => exit::of_configuration(&error),
-    }
-}
-
-/// To standard output, where a reader that went away (`| head`) is no reason to panic.
-fn print(text: &[u8]) -> ExitCode {
-    match io::stdout().write_all(text).and_then(|()| io::stdout().flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
     }
 }

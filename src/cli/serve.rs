@@ -2,32 +2,34 @@
 
 use std::process::ExitCode;
 
-use longshore::app::App;
-use longshore::config::{self, Config};
-use longshore::telemetry::{LogFormat, start_log};
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::Arc;
+
+use longshore::app::{App, Reloader, start_log};
+use longshore::config::{Config, Sources};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit;
 
-/// With which status a second SIGTERM or SIGINT ends the process, as a shell says it of one that Ctrl-C killed.
-const INTERRUPTED: u8 = 130;
-
-/// Serves until SIGTERM or SIGINT. A second one does not wait for running requests.
-pub(super) fn serve(config: Config) -> ExitCode {
-    if let Err(error) = start_logging(&config) {
+/// Serves until SIGTERM or SIGINT. A second one does not wait for running requests. SIGHUP reloads the configuration from
+/// `sources`, which `config` was loaded from.
+pub(super) fn serve(config: Config, sources: Sources) -> ExitCode {
+    if let Err(error) = start_log(&config.log) {
         return exit::of_failure(&error);
     }
     actix::System::new().block_on(async {
         // Taken before anything is begun, so that a signal that comes meanwhile is not lost.
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(hangup)) = signals else {
             return exit::of_failure(&"signals cannot be received");
         };
         let grace = config.http.shutdown_grace;
-        let app = match App::start(config).await {
+        let app = match App::start_from(config, Some(sources)).await {
             Ok(app) => app,
             Err(error) => return exit::of_failure(&error),
         };
+        if let Some(reloader) = app.reloader() {
+            tokio::task::spawn_local(reload_on(hangup, Arc::clone(reloader)));
+        }
         let mut told_to_end = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -40,19 +42,21 @@ pub(super) fn serve(config: Config) -> ExitCode {
             () = app.stop() => ExitCode::SUCCESS,
             () = told_to_end() => {
                 log::warn!("stopped at once; unfinished uploads can be gone on with from what was acknowledged");
-                ExitCode::from(INTERRUPTED)
+                ExitCode::from(exit::INTERRUPTED)
             }
         }
     })
 }
 
-fn start_logging(config: &Config) -> Result<(), log::SetLoggerError> {
-    let format = match config.log.format {
-        config::LogFormat::Text => LogFormat::Text,
-        config::LogFormat::Json => LogFormat::Json,
-    };
-    let levels = config.log.level.directives().iter().map(|directive| (directive.target.as_deref(), directive.level));
-    // What the HTTP library says of its own start is of no interest to an operator unless asked for.
-    let quiet = [(Some("actix_server"), log::LevelFilter::Warn)];
-    start_log(format, quiet.into_iter().chain(levels))
+/// Reloads on each signal, for as long as the process lives.
+async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        // What changed is logged where it changes.
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => log::error!(error:% = error; "configuration is wrong, the old one stays in force"),
+            Err(error) => log::error!(error:% = error; "configuration could not be reloaded"),
+        }
+    }
 }

@@ -18,10 +18,6 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::access_log::RequestRecord;
 use super::connection_state::ConnectionState;
 
-/// How long a body may bring no byte while we are ready to read. The connection is given up then; what
-/// arrived of an upload is kept.
-pub(super) const SILENCE: Duration = Duration::from_secs(60);
-
 /// The rest of a body that is dropped rather than costing the client its connection.
 const SMALL_REST_BYTES: u64 = 64 * 1024;
 
@@ -36,7 +32,8 @@ pub(super) struct RequestBody {
     absent: bool,
     received: u64,
     ended: bool,
-    silence: Duration,
+    /// How long it may bring no byte while we are ready to read.
+    timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     record: Rc<RequestRecord>,
     appetite: Appetite,
@@ -74,7 +71,7 @@ impl RequestBody {
     pub(super) fn new(
         request: &HttpRequest,
         payload: web::Payload,
-        silence: Duration,
+        timeout: Duration,
         record: Rc<RequestRecord>,
     ) -> Self {
         let headers = request.headers();
@@ -92,7 +89,7 @@ impl RequestBody {
             absent,
             received: 0,
             ended: absent,
-            silence,
+            timeout,
             timer: None,
             record,
             appetite,
@@ -143,7 +140,7 @@ impl RequestBody {
             });
         }
         self.appetite.note(true);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.silence)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
         timer.as_mut().poll(cx).map(|()| Err(BodyError::Silent))
     }
 

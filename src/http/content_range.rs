@@ -38,8 +38,12 @@ impl ContentRange {
         if size.is_some_and(|size| end >= size) {
             return Err(ContentRangeError);
         }
-        let length = end.checked_sub(start).and_then(|distance| distance.checked_add(1)).ok_or(ContentRangeError)?;
-        Ok(ContentRange { start, length })
+        // The offset behind it has to be a number too, wherever it starts.
+        let behind = end.checked_add(1).ok_or(ContentRangeError)?;
+        match behind.checked_sub(start) {
+            None | Some(0) => Err(ContentRangeError),
+            Some(length) => Ok(ContentRange { start, length }),
+        }
     }
 }
 
@@ -88,6 +92,8 @@ mod tests {
             "10-19/",
             "bytes */20",
             "0-18446744073709551615",
+            "1-18446744073709551615",
+            "20-19",
             "0-99999999999999999999",
             "1-2-3",
         ] {

@@ -7,25 +7,32 @@
 //! | repository name against the grammar, or refused | 400 | NAME_INVALID | |
 //! | repository holds nothing | 404 | NAME_UNKNOWN | |
 //! | blob, manifest, upload unknown | 404 | BLOB_UNKNOWN, MANIFEST_UNKNOWN, BLOB_UPLOAD_UNKNOWN | |
+//! | upload expired, and is kept for a look | 404 | BLOB_UPLOAD_UNKNOWN | a client starts anew; the detail says when and by which policy |
 //! | digest malformed, unsupported or not that of the content | 400 | DIGEST_INVALID | |
 //! | manifest not acceptable, or a tag against the grammar | 400 | MANIFEST_INVALID | the list has no code for tags |
 //! | manifest names unknown content | 400 | MANIFEST_BLOB_UNKNOWN, one for each digest | as other registries; 404 would be about the path |
 //! | manifest too large | 413 | MANIFEST_INVALID | |
-//! | blob too large | 413 | SIZE_INVALID | |
+//! | blob too large | 413 | SIZE_INVALID | said before its body is read, or when `max_size` strikes |
 //! | body shorter or longer than said | 400 | SIZE_INVALID | |
-//! | body silent for too long | 408 | BLOB_UPLOAD_INVALID | |
+//! | body silent for too long | 408 | BLOB_UPLOAD_INVALID | what came is kept |
+//! | a policy ended the upload while its body came | 408 | BLOB_UPLOAD_INVALID | the body was too slow, or its time is up |
 //! | body's coding broken, `Content-Range` unreadable | 400 | BLOB_UPLOAD_INVALID | |
 //! | bytes do not go where the upload stands, or a range cannot be served | 416 | BLOB_UPLOAD_INVALID | |
 //! | tag is not where `If-Match` or `If-None-Match` says | 412 | MANIFEST_INVALID | it is this push of a manifest that is not valid now |
 //! | a newer request took the upload over | 409 | BLOB_UPLOAD_INVALID | the upload lives, this request of it has ended |
-//! | upload busy, too much at once | 429 | TOOMANYREQUESTS | with `Retry-After` |
+//! | upload busy, too much at once, a limit on uploads reached | 429 | TOOMANYREQUESTS | with `Retry-After` |
 //! | query parameter unreadable, operation not offered | 400 | UNSUPPORTED | |
-//! | storage full | 507 | UNKNOWN | |
+//! | storage full, or so nearly that no new upload is taken | 507 | UNKNOWN | the list has none for it; the message says what |
 //! | registry cannot answer now | 503 | UNKNOWN | with `Retry-After` |
 //! | registry's own fault | 500 | UNKNOWN | |
 //!
+//! (What is the admin address's own is in `error/admin.rs`.)
+//!
 //! Source: distribution-spec, "Error Codes". Its list is closed; `UNKNOWN` is what every registry
 //! answers with when the fault is its own.
+
+mod admin;
+mod services;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -50,11 +57,21 @@ pub(super) struct ApiError {
     details: Vec<Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
+    /// See [`ApiError::has_nothing_to_go_on_with`].
+    is_last_word: bool,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        ApiError { status, code, message: message.into(), details: Vec::new(), headers: Vec::new(), cause: None }
+        ApiError {
+            status,
+            code,
+            message: message.into(),
+            details: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+            is_last_word: false,
+        }
     }
 
     pub(super) fn not_found() -> Self {
@@ -138,12 +155,6 @@ impl ApiError {
         .with_header(actix_web::http::header::CONTENT_RANGE, &format!("bytes */{size_bytes}"))
     }
 
-    /// For the admin address only.
-    pub(super) fn unauthorized() -> Self {
-        ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, ErrorCode::Unauthorized.message())
-            .with_header(actix_web::http::header::WWW_AUTHENTICATE, "Bearer realm=\"longshore admin\"")
-    }
-
     /// The registry cannot answer now; `cause` is for the log.
     pub(super) fn unavailable(message: &'static str, cause: Option<String>) -> Self {
         let mut error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown, message)
@@ -173,6 +184,11 @@ impl ApiError {
         self.with_header(RETRY_AFTER, &seconds.max(1).to_string())
     }
 
+    fn last_word(mut self) -> Self {
+        self.is_last_word = true;
+        self
+    }
+
     fn with_detail(mut self, detail: Value) -> Self {
         self.details.push(detail);
         self
@@ -184,6 +200,12 @@ impl ApiError {
 
     pub(super) fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// Whether a client gains nothing by hearing where its upload stands: there is none any more, or asking would cost
+    /// the registry what it just refused to give.
+    pub(super) fn has_nothing_to_go_on_with(&self) -> bool {
+        self.is_last_word
     }
 
     /// What is only for the log.
@@ -203,69 +225,6 @@ impl ApiError {
             details => details.iter().map(entry).collect(),
         };
         json!({ "errors": entries })
-    }
-}
-
-impl From<RegistryError> for ApiError {
-    fn from(error: RegistryError) -> Self {
-        let message = error.to_string();
-        match error {
-            RegistryError::NameUnknown => ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, message),
-            RegistryError::NameRefused => ApiError::name_invalid(message),
-            RegistryError::BlobUnknown(digest) => ApiError::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, message)
-                .with_detail(json!({"digest": digest})),
-            RegistryError::ManifestUnknown(reference) => {
-                ApiError::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, message)
-                    .with_detail(json!({"reference": reference}))
-            }
-            RegistryError::ManifestInvalid(_) => ApiError::manifest_invalid(message),
-            RegistryError::ManifestBlobUnknown(digests) => ApiError {
-                details: digests.iter().map(|digest| json!({"digest": digest})).collect(),
-                ..ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::ManifestBlobUnknown, message)
-            },
-            RegistryError::ManifestTooLarge { limit_bytes } => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ManifestInvalid, message)
-                    .with_detail(json!({"limit_bytes": limit_bytes}))
-            }
-            RegistryError::DigestMismatch { expected, actual } => {
-                ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, message)
-                    .with_detail(json!({"expected": expected, "actual": actual}))
-            }
-            RegistryError::DigestInvalid(cause) => cause.into(),
-            RegistryError::PreconditionFailed { tag, current } => {
-                ApiError::new(StatusCode::PRECONDITION_FAILED, ErrorCode::ManifestInvalid, message)
-                    .with_detail(json!({"tag": tag.as_str(), "current": current}))
-            }
-            RegistryError::UploadUnknown => ApiError::new(StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, message),
-            RegistryError::RangeNotSatisfiable { offset } => {
-                ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, message)
-                    .with_detail(json!({"offset": offset}))
-            }
-            RegistryError::SizeInvalid { offset } => {
-                ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, message)
-                    .with_detail(json!({"offset": offset}))
-            }
-            RegistryError::TooLarge { limit_bytes } => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, message)
-                    .with_detail(json!({"limit_bytes": limit_bytes}))
-            }
-            RegistryError::Busy { retry_after } => {
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, message)
-                    .with_retry_after(retry_after)
-            }
-            RegistryError::Superseded => ApiError::new(StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, message),
-            RegistryError::Unsupported(_) => ApiError::unsupported(message),
-            RegistryError::StorageFull => {
-                let mut error = ApiError::new(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown, message);
-                error.cause = Some("storage is full".into());
-                error
-            }
-            RegistryError::Unavailable(_) => {
-                ApiError::unavailable("registry is not available, try again", Some(message))
-            }
-            RegistryError::Internal(_) => ApiError::internal(message),
-            RegistryError::Remote { code, message } => ApiError::new(remote_status(code), code, message),
-        }
     }
 }
 
@@ -292,26 +251,5 @@ impl From<BodyError> for ApiError {
             BodyError::Silent => ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::BlobUploadInvalid, message),
             BodyError::Malformed => ApiError::upload_invalid(message),
         }
-    }
-}
-
-/// A registry behind this one answered with `code`; the status is the one that goes with it.
-fn remote_status(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::BlobUnknown
-        | ErrorCode::BlobUploadUnknown
-        | ErrorCode::ManifestBlobUnknown
-        | ErrorCode::ManifestUnknown
-        | ErrorCode::NameUnknown => StatusCode::NOT_FOUND,
-        ErrorCode::BlobUploadInvalid
-        | ErrorCode::DigestInvalid
-        | ErrorCode::ManifestInvalid
-        | ErrorCode::NameInvalid
-        | ErrorCode::SizeInvalid
-        | ErrorCode::Unsupported => StatusCode::BAD_REQUEST,
-        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::Denied => StatusCode::FORBIDDEN,
-        ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Unknown => StatusCode::BAD_GATEWAY,
     }
 }

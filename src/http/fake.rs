@@ -36,6 +36,11 @@ struct State {
     manifests: HashMap<String, ManifestContent>,
     fail_repository: Option<ErrorMaker>,
     fail_send_after: Option<(u64, ErrorMaker)>,
+    fail_start: Option<ErrorMaker>,
+    fail_write: Option<ErrorMaker>,
+    loss: Option<ErrorMaker>,
+    /// How often somebody asked where an upload stands.
+    status_calls: u64,
     cut_streams: bool,
 }
 
@@ -70,6 +75,26 @@ impl FakeRegistry {
         self.state().fail_send_after = Some((bytes, Box::new(error)));
     }
 
+    /// No upload can be started.
+    pub(super) fn fail_start(&self, error: impl Fn() -> RegistryError + Send + 'static) {
+        self.state().fail_start = Some(Box::new(error));
+    }
+
+    /// Nobody gets the right to write.
+    pub(super) fn fail_write(&self, error: impl Fn() -> RegistryError + Send + 'static) {
+        self.state().fail_write = Some(Box::new(error));
+    }
+
+    /// Whoever writes loses its right by this error.
+    pub(super) fn end_writer(&self, error: impl Fn() -> RegistryError + Send + 'static) {
+        self.state().loss = Some(Box::new(error));
+        self.0.takeover.notify_one();
+    }
+
+    pub(super) fn status_calls(&self) -> u64 {
+        self.state().status_calls
+    }
+
     /// Blobs end before their length.
     pub(super) fn cut_streams(&self) {
         self.state().cut_streams = true;
@@ -85,9 +110,9 @@ impl FakeRegistry {
         self.0.commits.add_permits(1000);
     }
 
-    /// Whoever writes loses its right.
+    /// Whoever writes loses its right to somebody else.
     pub(super) fn take_over(&self) {
-        self.0.takeover.notify_one();
+        self.end_writer(|| RegistryError::Superseded);
     }
 
     pub(super) fn received(&self) -> u64 {
@@ -105,7 +130,7 @@ pub(super) fn digest_of(data: &[u8]) -> Digest {
 
 #[async_trait]
 impl Registry for FakeRegistry {
-    fn repository(&self, name: &RepositoryName) -> Result<Box<dyn Repository>, RegistryError> {
+    fn repository(&self, name: &RepositoryName, _: &Caller) -> Result<Box<dyn Repository>, RegistryError> {
         if let Some(error) = &self.state().fail_repository {
             return Err(error());
         }
@@ -186,7 +211,11 @@ impl Blobs for FakeRepository {
 impl Uploads for FakeRepository {
     async fn start(&self, _algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError> {
         let id = UploadId::random();
-        self.registry.state().uploads.insert(id, BytesMut::new());
+        let mut state = self.registry.state();
+        if let Some(error) = &state.fail_start {
+            return Err(error());
+        }
+        state.uploads.insert(id, BytesMut::new());
         Ok(Box::new(FakeUpload { registry: self.registry.clone(), id }))
     }
 
@@ -232,11 +261,15 @@ impl Upload for FakeUpload {
     }
 
     async fn status(&self) -> Result<UploadStatus, RegistryError> {
+        self.registry.state().status_calls += 1;
         self.status_now()
     }
 
     async fn write(&self, request: WriteRequest) -> Result<Box<dyn UploadWriter>, RegistryError> {
         let offset = self.status_now()?.offset;
+        if let Some(error) = &self.registry.state().fail_write {
+            return Err(error());
+        }
         match request.start {
             StartPoint::Exactly(start) | StartPoint::Replay(start) if start != offset => {
                 return Err(RegistryError::RangeNotSatisfiable { offset });
@@ -293,7 +326,7 @@ impl UploadWriter for FakeWriter {
 
     async fn lost(&mut self) -> RegistryError {
         self.upload.registry.0.takeover.notified().await;
-        RegistryError::Superseded
+        self.upload.registry.state().loss.as_ref().map_or(RegistryError::Superseded, |error| error())
     }
 
     async fn finish(self: Box<Self>) -> Result<u64, RegistryError> {

@@ -2,7 +2,7 @@
 //!
 //! `X-Forwarded-*` is believed only when the peer is a configured proxy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{HOST, HeaderMap};
 
@@ -15,8 +15,10 @@ fn is_trusted(peer: Option<IpAddr>, proxies: &[IpNetwork]) -> bool {
     peer.is_some_and(|peer| proxies.iter().any(|network| network.contains(peer)))
 }
 
-/// The client's address: the peer's, or the last forwarded one that is not itself a trusted proxy.
+/// The client's address: the peer's, or the last forwarded one that is not itself a trusted proxy. An IPv4 address is one
+/// in whatever form it came: a listener on `[::]` sees it mapped, and limits count each client once.
 pub(super) fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &[IpNetwork]) -> Option<IpAddr> {
+    let peer = peer.map(|peer| peer.to_canonical());
     if !is_trusted(peer, proxies) {
         return peer;
     }
@@ -27,7 +29,7 @@ pub(super) fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, proxies:
         .collect();
     let mut client = peer;
     for hop in forwarded.into_iter().rev() {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+        let Some(address) = forwarded_address(hop.trim()) else {
             break;
         };
         client = Some(address);
@@ -36,6 +38,12 @@ pub(super) fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, proxies:
         }
     }
     client
+}
+
+/// Some proxies tell the client's port, too.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().or_else(|_| text.parse().map(|with_port: SocketAddr| with_port.ip()));
+    address.ok().map(|address| address.to_canonical())
 }
 
 /// `scheme://host` as the client sees it; `None` when nothing usable was sent.
@@ -123,5 +131,18 @@ mod tests {
         assert_eq!(of(PROXY, "garbage"), PROXY);
         assert_eq!(of(STRANGER, "1.2.3.4"), STRANGER);
         assert_eq!(client_address(PROXY, &HeaderMap::new(), &proxies()), PROXY);
+    }
+
+    #[test]
+    fn an_ipv4_address_is_one_client_in_each_of_its_forms() {
+        let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let of = |peer, forwarded: &str| client_address(peer, &headers(&[("x-forwarded-for", forwarded)]), &proxies());
+        assert_eq!(of(address("::ffff:192.0.2.1"), "1.2.3.4"), STRANGER);
+        let mapped_proxy = address("::ffff:10.0.0.1");
+        assert_eq!(of(mapped_proxy, "garbage"), PROXY);
+        for forwarded in ["192.0.2.7", "::ffff:192.0.2.7", "192.0.2.7:443", "[::ffff:192.0.2.7]:443, ::ffff:10.1.1.1"] {
+            assert_eq!(of(mapped_proxy, forwarded), address("192.0.2.7"), "{forwarded}");
+        }
+        assert_eq!(of(PROXY, "[2001:db8::1]:443"), address("2001:db8::1"));
     }
 }

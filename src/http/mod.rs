@@ -17,6 +17,7 @@ mod connection_state;
 mod content_range;
 mod error;
 mod forwarded;
+pub(crate) mod fuzzing;
 mod guard;
 mod handlers;
 mod listener;
@@ -27,6 +28,7 @@ mod range;
 mod request_id;
 mod routes;
 mod server;
+mod timestamp;
 mod tls;
 mod transport;
 
@@ -38,9 +40,9 @@ mod tests;
 use std::error::Error;
 use std::fmt;
 
-pub use admin::{AdminOptions, AdminServer, NotReady, Readiness};
+pub use admin::{AdminOptions, AdminServer, ControlError, NotReady, Readiness, Reloaded, UploadControl};
 pub use listener::RunningServer;
-pub use open_files::raise_open_file_limit;
+pub use open_files::{raise_open_file_limit, spare_open_files};
 pub use server::{ApiServer, ServerOptions};
 
 /// Why a server could not be started.

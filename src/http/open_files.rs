@@ -27,6 +27,11 @@ pub(super) fn connection_limit(configured: usize, open_files: Option<u64>) -> us
     if configured == 0 { allowed } else { configured.min(allowed) }
 }
 
+/// How many descriptors uploads may hold: half of what connections leave, so that those who read find some, too.
+pub fn spare_open_files() -> usize {
+    connection_limit(0, open_file_limit()) / 2
+}
+
 /// The limit that holds now.
 pub(super) fn open_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::access_log::RequestRecord;
 use super::activity::Activity;
 use super::answer::{Answer, Delivery};
-use super::body::{RequestBody, SILENCE};
+use super::body::RequestBody;
 use super::connection::{ConnectionLimits, WRITE_STALL};
 use super::connection_state::ConnectionState;
 use super::error::ApiError;
@@ -25,7 +25,8 @@ use super::request_id::request_id;
 use super::routes::Route;
 use super::{StartError, forwarded, tls};
 use crate::config::{HttpConfig, IpNetwork};
-use crate::registry::Registry;
+use crate::oci::RepositoryName;
+use crate::registry::{Caller, Registry, RegistryError, Repository};
 use crate::telemetry::Metrics;
 
 /// Still looked for by Docker's clients.
@@ -57,7 +58,7 @@ pub(super) struct Shared {
     pub(super) manifest_max_bytes: u64,
     relative_urls: bool,
     trusted_proxies: Vec<IpNetwork>,
-    body_silence: Duration,
+    body_timeout: Duration,
 }
 
 /// One request, as the handlers see it.
@@ -80,14 +81,13 @@ impl ApiServer {
     /// # Errors
     /// [`StartError`] when the certificate or its key cannot be used.
     pub fn start(options: ServerOptions, listener: TcpListener) -> Result<RunningServer, StartError> {
-        start(options, listener, SILENCE, WRITE_STALL)
+        start(options, listener, WRITE_STALL)
     }
 }
 
 pub(super) fn start(
     options: ServerOptions,
     listener: TcpListener,
-    body_silence: Duration,
     write_stall: Duration,
 ) -> Result<RunningServer, StartError> {
     let config = options.config;
@@ -110,7 +110,7 @@ pub(super) fn start(
         manifest_max_bytes: options.manifest_max_bytes,
         relative_urls: config.relative_urls,
         trusted_proxies: config.trusted_proxies,
-        body_silence,
+        body_timeout: config.body_timeout,
     };
     let listener_options = ListenerOptions {
         name: "longshore-http",
@@ -133,7 +133,7 @@ async fn serve(request: HttpRequest, payload: web::Payload, shared: web::Data<Ho
         shared.metrics.clone(),
         connection.clone(),
     );
-    let mut body = RequestBody::new(&request, payload, shared.body_silence, Rc::clone(&record));
+    let mut body = RequestBody::new(&request, payload, shared.body_timeout, Rc::clone(&record));
     let is_v2 = request.path() == "/v2" || request.path().starts_with("/v2/");
     let outcome = answer(&request, &shared, &mut body, &record, connection.clone()).await;
     let mut answer = outcome.unwrap_or_else(|error| {
@@ -143,13 +143,26 @@ async fn serve(request: HttpRequest, payload: web::Payload, shared: web::Data<Ho
     if is_v2 {
         answer = answer.header_static(API_VERSION, "registry/2.0");
     }
+    deliver(&request, body, answer, record).await
+}
+
+/// Sends an answer out. When there is more of a body than is worth reading, nothing more is read and the connection ends
+/// with the answer; what follows on it then is no request.
+pub(super) async fn deliver(
+    request: &HttpRequest,
+    mut body: RequestBody,
+    answer: Answer,
+    record: Rc<RequestRecord>,
+) -> HttpResponse {
+    let connection = record.connection();
     body.drop_small_rest().await;
     let close = body.is_unread();
     if let Some(connection) = connection.as_deref().filter(|_| close) {
         connection.answer_early();
     }
-    let close = close || connection.as_deref().is_some_and(ConnectionState::is_stopping);
-    if let Some(connection) = connection.as_deref().filter(|_| close || wants_close(&request)) {
+    let ends = |connection: &ConnectionState| connection.is_stopping() || connection.has_answered_last();
+    let close = close || connection.as_deref().is_some_and(ends);
+    if let Some(connection) = connection.as_deref().filter(|_| close || wants_close(request)) {
         connection.answers_last();
     }
     answer.into_response(Delivery {
@@ -209,6 +222,12 @@ fn peer_of(request: &HttpRequest) -> Option<IpAddr> {
 }
 
 impl Context<'_> {
+    /// The services of a repository, for this request's client.
+    pub(super) fn repository(&self, name: &RepositoryName) -> Result<Box<dyn Repository>, RegistryError> {
+        let caller = Caller { address: client_of(self.request, self.shared) };
+        self.shared.registry.repository(name, &caller)
+    }
+
     /// Whether only the head of the answer is wanted.
     pub(super) fn is_head(&self) -> bool {
         self.request.method() == Method::HEAD

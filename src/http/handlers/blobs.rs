@@ -31,7 +31,7 @@ pub(super) async fn get(
     digest: Result<Digest, DigestError>,
 ) -> Result<Answer, ApiError> {
     let digest = digest?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let blobs = repository.blobs();
     let headers = context.request.headers();
     if context.is_head() {
@@ -129,6 +129,6 @@ pub(super) async fn delete(
     digest: Result<Digest, DigestError>,
 ) -> Result<Answer, ApiError> {
     let digest = digest?;
-    context.shared.registry.repository(name)?.blobs().delete(&digest).await?;
+    context.repository(name)?.blobs().delete(&digest).await?;
     Ok(Answer::new(StatusCode::ACCEPTED).digest(&digest))
 }

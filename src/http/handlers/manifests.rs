@@ -26,7 +26,7 @@ pub(super) async fn get(
     reference: Result<Reference, ReferenceError>,
 ) -> Result<Answer, ApiError> {
     let reference = known_form(reference)?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let manifest = repository.manifests().get(&reference).await?;
     let headers = context.request.headers();
     if is_not_modified(headers, &manifest.digest, None) {
@@ -47,7 +47,7 @@ pub(super) async fn put(
     let reference = reference?;
     let tags = tags_of(context, &reference)?;
     let precondition = precondition(context.request.headers())?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let limit_bytes = context.shared.manifest_max_bytes;
     let data = body.read_all(limit_bytes).await?.ok_or(RegistryError::ManifestTooLarge { limit_bytes })?;
     let media_type = context.header("content-type").map(without_parameters).filter(|text| !text.is_empty());
@@ -71,7 +71,7 @@ pub(super) async fn delete(
     reference: Result<Reference, ReferenceError>,
 ) -> Result<Answer, ApiError> {
     let reference = known_form(reference)?;
-    context.shared.registry.repository(name)?.manifests().delete(&reference).await?;
+    context.repository(name)?.manifests().delete(&reference).await?;
     Ok(Answer::new(StatusCode::ACCEPTED))
 }
 

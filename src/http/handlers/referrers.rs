@@ -26,7 +26,7 @@ pub(super) async fn list(
 ) -> Result<Answer, ApiError> {
     let page = page_request(&context.query)?;
     let artifact_type = context.query.get(ARTIFACT_TYPE).filter(|wanted| !wanted.is_empty()).map(str::to_string);
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let subject = match subject {
         Ok(subject) => subject,
         Err(DigestError::UnsupportedAlgorithm) => {

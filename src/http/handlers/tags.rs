@@ -15,7 +15,7 @@ use crate::oci::{RepositoryName, Tag};
 /// `GET`: a page of tags.
 pub(super) async fn list(context: &Context<'_>, name: &RepositoryName) -> Result<Answer, ApiError> {
     let request = page_request(&context.query)?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let page = repository.tags().list(&request).await?;
     let tags: Vec<&str> = page.items.iter().map(Tag::as_str).collect();
     let mut answer = Answer::json(StatusCode::OK, &json!({ "name": name.as_str(), "tags": tags }));

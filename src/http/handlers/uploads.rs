@@ -19,7 +19,7 @@ pub(super) async fn start(
     name: &RepositoryName,
     body: &mut RequestBody,
 ) -> Result<Answer, ApiError> {
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let mount = digest_parameter(context, "mount")?;
     let digest = digest_parameter(context, "digest")?;
     let hint: Option<Algorithm> = context.query.get("digest-algorithm").map(str::parse).transpose()?;
@@ -83,7 +83,7 @@ async fn push_whole(
 
 async fn discard(upload: &dyn Upload, context: &Context<'_>) {
     match upload.cancel().await {
-        Ok(()) | Err(RegistryError::UploadUnknown) => {}
+        Ok(()) | Err(RegistryError::UploadUnknown | RegistryError::UploadExpired { .. }) => {}
         Err(error) => {
             let (request_id, upload_id) = (context.record.id(), upload.id().to_string());
             log::warn!(request_id, upload_id, error:% = error; "a failed upload could not be removed");
@@ -99,7 +99,7 @@ pub(super) async fn append(
     body: &mut RequestBody,
 ) -> Result<Answer, ApiError> {
     let placement = Placement::of(context, body)?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let upload = repository.uploads().resume(id).await?;
     let appended = async {
         let writer = receive(body, upload.write(placement.request(None)).await?).await?;
@@ -121,7 +121,7 @@ pub(super) async fn finish(
 ) -> Result<Answer, ApiError> {
     let digest = digest_parameter(context, "digest")?.ok_or_else(ApiError::digest_missing)?;
     let placement = Placement::of(context, body)?;
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     match commit(context, &*repository, id, &digest, &placement, body).await {
         Ok(()) => Ok(created(context, name, &digest)),
         Err(error) if error.code() == ErrorCode::BlobUploadUnknown => match repository.blobs().stat(&digest).await {
@@ -164,14 +164,14 @@ async fn commit(
 
 /// `GET` and `HEAD`: where it stands.
 pub(super) async fn status(context: &Context<'_>, name: &RepositoryName, id: UploadId) -> Result<Answer, ApiError> {
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     let status = repository.uploads().resume(id).await?.status().await?;
     Ok(progress(context, StatusCode::NO_CONTENT, name, id, status.offset))
 }
 
 /// `DELETE`: the end, with nothing left.
 pub(super) async fn cancel(context: &Context<'_>, name: &RepositoryName, id: UploadId) -> Result<Answer, ApiError> {
-    let repository = context.shared.registry.repository(name)?;
+    let repository = context.repository(name)?;
     repository.uploads().resume(id).await?.cancel().await?;
     Ok(Answer::new(StatusCode::NO_CONTENT).header(DOCKER_UPLOAD_UUID, &id.to_string()))
 }
@@ -205,7 +205,7 @@ fn progress(context: &Context<'_>, status: StatusCode, name: &RepositoryName, id
 
 /// Tells with a failed body where the upload stands now, so that the client can go on without asking.
 async fn located(context: &Context<'_>, name: &RepositoryName, upload: &dyn Upload, error: ApiError) -> ApiError {
-    if error.code() == ErrorCode::BlobUploadUnknown {
+    if error.has_nothing_to_go_on_with() {
         return error;
     }
     // Where the upload is gone meanwhile, there is nothing to tell.

@@ -6,8 +6,8 @@ use crate::registry::RegistryError;
 
 /// Sends a body without end until the server takes no more and closes; gives the answer and how many
 /// bytes it took, the kernel's buffers included.
-pub(super) async fn flood(server: &TestServer, head: &str) -> (String, u64) {
-    let stream = server.connect().await;
+pub(super) async fn flood(address: SocketAddr, head: &str) -> (String, u64) {
+    let stream = TcpStream::connect(address).await.unwrap();
     let (mut read_half, mut write_half) = stream.into_split();
     write_half.write_all(head.as_bytes()).await.unwrap();
     let writing = tokio::spawn(async move {
@@ -44,13 +44,72 @@ async fn an_early_answer_closes_and_reads_no_more_of_the_body() {
         ("PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 999999999999\r\n\r\n".to_string(), 413),
     ] {
         let before = server.registry.received();
-        let (answer, taken) = flood(&server, &head).await;
+        let (answer, taken) = flood(server.address(), &head).await;
         let reply = Reply::parse(&answer);
         assert_eq!(reply.status, status, "{head}");
         assert_eq!(reply.header("connection"), Some("close"), "{head}");
         reply.code();
         assert!(taken < IN_FLIGHT, "{head}: {taken} bytes were taken");
         assert!(server.registry.received() - before <= (1 << 20) + (1 << 18), "{head}");
+    }
+}
+
+/// Limits and policies refuse a body before it is read, or end it while it comes.
+#[tokio::test]
+async fn limits_and_policies_answer_before_the_body_and_close() {
+    type Refusal = (fn() -> RegistryError, u16);
+    let over_limit = || RegistryError::OverLimit { limit: "max_open", value: 1, retry_after: Duration::from_secs(7) };
+    let chunked = "Host: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let refusals: [Refusal; 4] = [
+        (over_limit, 429),
+        (|| RegistryError::StorageLow, 507),
+        (|| RegistryError::TooLarge { limit_bytes: 1 }, 413),
+        (|| RegistryError::PolicyStruck { policy: "max_age" }, 408),
+    ];
+    for (error, status) in refusals {
+        let server = start(quick());
+        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+        let location = started.header("location").unwrap().to_string();
+        server.registry.fail_start(error);
+        server.registry.fail_write(error);
+        let digest = digest_of(b"x");
+        for head in [
+            format!("POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.1\r\n{chunked}"),
+            format!("PATCH {location} HTTP/1.1\r\n{chunked}"),
+            format!("PUT {location}&digest={digest} HTTP/1.1\r\n{chunked}"),
+        ] {
+            let (answer, taken) = flood(server.address(), &head).await;
+            let reply = Reply::parse(&answer);
+            assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{head}");
+            assert_eq!(reply.header("retry-after").is_some(), status == 429, "{head}");
+            reply.code();
+            assert!(taken < IN_FLIGHT, "{head}: {taken} bytes were taken");
+        }
+        assert_eq!(server.registry.received(), 0);
+        // Only a refusal that leaves the upload as it was says where that is.
+        assert_eq!(server.registry.status_calls(), if status == 413 { 2 } else { 0 }, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_strikes_ends_the_body_that_is_being_sent() {
+    for (policy, status) in [("min_rate", 408), ("operator", 408), ("max_size", 413)] {
+        let server = start(quick());
+        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+        let location = started.header("location").unwrap();
+        let mut stream = server.connect().await;
+        let head = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while server.registry.received() < 5 {
+            tokio::task::yield_now().await;
+        }
+        server.registry.end_writer(move || RegistryError::PolicyStruck { policy });
+        let reply = Reply::parse(&read_to_end(&mut stream).await);
+        assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{policy}");
+        assert!(reply.body.contains(policy), "{reply:?}");
+        // There is nothing to go on with, and nobody is asked for it.
+        assert_eq!((reply.header("location"), reply.header("range")), (None, None));
+        assert_eq!(server.registry.status_calls(), 0);
     }
 }
 
@@ -76,7 +135,7 @@ async fn a_small_rest_does_not_cost_the_connection() {
 
 #[tokio::test]
 async fn a_body_that_falls_silent_is_told_and_what_came_is_kept() {
-    let server = start_with_silence(quick(), Duration::from_millis(200));
+    let server = start_with_body_timeout(quick(), Duration::from_millis(200));
     let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
     let location = started.header("location").unwrap();
     let request = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
@@ -89,7 +148,7 @@ async fn a_body_that_falls_silent_is_told_and_what_came_is_kept() {
 /// Its upload is gone with it, and is no news to the client.
 #[tokio::test]
 async fn a_single_post_that_falls_silent_or_is_cut_is_told_so_and_leaves_nothing() {
-    let server = start_with_silence(quick(), Duration::from_millis(200));
+    let server = start_with_body_timeout(quick(), Duration::from_millis(200));
     let head = format!("POST /v2/a/blobs/uploads/?digest={}", digest_of(b"hello"));
     let request = format!("{head} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
     let reply = Reply::parse(&server.converse(&request).await);
@@ -184,7 +243,8 @@ async fn a_writer_that_was_replaced_is_told_at_once() {
 async fn an_early_answer_ends_an_http2_stream_and_not_its_connection() {
     // Another test may have installed it already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let server = start(quick());
+    // With a keep-alive below a second a busy HTTP/2 connection is ended (see `http.keep_alive`).
+    let server = start(patient());
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let base = format!("http://{}/v2", server.address());
     for _ in 0..20 {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
 use crate::http::fake::digest_of;
 use crate::oci::{Digest, DigestError, ErrorCode};
@@ -11,7 +13,7 @@ type Case = (fn(Digest) -> RegistryError, u16, &'static str);
 #[tokio::test]
 async fn every_failure_of_a_service_has_its_status_and_code() {
     let server = start(patient());
-    let table: [Case; 21] = [
+    let table: [Case; 26] = [
         (|_| RegistryError::NameUnknown, 404, "NAME_UNKNOWN"),
         (|_| RegistryError::NameRefused, 400, "NAME_INVALID"),
         (RegistryError::BlobUnknown, 404, "BLOB_UNKNOWN"),
@@ -27,6 +29,15 @@ async fn every_failure_of_a_service_has_its_status_and_code() {
             "MANIFEST_INVALID",
         ),
         (|_| RegistryError::UploadUnknown, 404, "BLOB_UPLOAD_UNKNOWN"),
+        (|_| RegistryError::UploadExpired { policy: "max_age", at: std::time::UNIX_EPOCH }, 404, "BLOB_UPLOAD_UNKNOWN"),
+        (|_| RegistryError::PolicyStruck { policy: "min_rate" }, 408, "BLOB_UPLOAD_INVALID"),
+        (|_| RegistryError::PolicyStruck { policy: "max_size" }, 413, "SIZE_INVALID"),
+        (
+            |_| RegistryError::OverLimit { limit: "max_open", value: 3, retry_after: Duration::from_millis(1001) },
+            429,
+            "TOOMANYREQUESTS",
+        ),
+        (|_| RegistryError::StorageLow, 507, "UNKNOWN"),
         (|_| RegistryError::RangeNotSatisfiable { offset: 5 }, 416, "BLOB_UPLOAD_INVALID"),
         (|_| RegistryError::SizeInvalid { offset: 5 }, 400, "SIZE_INVALID"),
         (|_| RegistryError::TooLarge { limit_bytes: 1 }, 413, "SIZE_INVALID"),
@@ -54,6 +65,44 @@ async fn every_failure_of_a_service_has_its_status_and_code() {
         }
         let head = server.ask("HEAD", "/v2/a/tags/list", "").await;
         assert_eq!((head.status, head.body.as_str()), (status, ""), "{head:?}");
+    }
+}
+
+/// What an operator's policy did is told in the detail, so that who looks at the client's log understands it.
+#[tokio::test]
+async fn policies_are_named_in_the_detail() {
+    type Told = (fn() -> RegistryError, &'static str, serde_json::Value);
+    let server = start(patient());
+    let table: [Told; 6] = [
+        (
+            || RegistryError::UploadExpired { policy: "max_age", at: std::time::UNIX_EPOCH },
+            "upload expired by max_age",
+            json!({"reason": "expired", "policy": "max_age", "at": "1970-01-01T00:00:00Z"}),
+        ),
+        (
+            || RegistryError::PolicyStruck { policy: "min_rate" },
+            "upload was ended by min_rate",
+            json!({"reason": "expired", "policy": "min_rate"}),
+        ),
+        (
+            || RegistryError::PolicyStruck { policy: "max_size" },
+            "upload was ended by max_size",
+            json!({"reason": "expired", "policy": "max_size"}),
+        ),
+        (
+            || RegistryError::OverLimit { limit: "max_open", value: 3, retry_after: Duration::from_secs(1) },
+            "limit of uploads is reached: max_open 3",
+            json!({"limit": "max_open", "value": 3}),
+        ),
+        (|| RegistryError::TooLarge { limit_bytes: 7 }, "content is over 7 bytes", json!({"limit_bytes": 7})),
+        (|| RegistryError::StorageLow, "storage is nearly full, no new upload is taken", json!({})),
+    ];
+    for (error, message, detail) in table {
+        server.registry.fail_with(error);
+        let reply = server.ask("GET", "/v2/a/tags/list", "").await;
+        let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let entry = &body["errors"][0];
+        assert_eq!((entry["message"].as_str(), &entry["detail"]), (Some(message), &detail), "{reply:?}");
     }
 }
 

@@ -31,7 +31,7 @@ async fn a_tunnel_is_not_offered() {
         "GET /v2/ HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         "CONNECT t:80 HTTP/1.1\r\nHost: t\r\n\r\n",
     ] {
-        let (answer, taken) = flood(&server, head).await;
+        let (answer, taken) = flood(server.address(), head).await;
         let reply = Reply::parse(&answer);
         assert!(matches!(reply.status, 200 | 400 | 404 | 405), "{head}: {reply:?}");
         assert!(taken < IN_FLIGHT, "{head}: {taken} bytes were taken");

@@ -48,18 +48,14 @@ fn patient() -> HttpConfig {
 }
 
 fn start(config: HttpConfig) -> TestServer {
-    start_with_silence(config, PATIENCE)
+    start_with_stall(config, PATIENCE)
 }
 
-fn start_with_silence(config: HttpConfig, body_silence: Duration) -> TestServer {
-    start_with(config, body_silence, PATIENCE)
+fn start_with_body_timeout(config: HttpConfig, body_timeout: Duration) -> TestServer {
+    start(HttpConfig { body_timeout, ..config })
 }
 
 fn start_with_stall(config: HttpConfig, write_stall: Duration) -> TestServer {
-    start_with(config, PATIENCE, write_stall)
-}
-
-fn start_with(config: HttpConfig, body_silence: Duration, write_stall: Duration) -> TestServer {
     let registry = FakeRegistry::new();
     let metrics = Metrics::unregistered();
     let options = ServerOptions {
@@ -69,7 +65,7 @@ fn start_with(config: HttpConfig, body_silence: Duration, write_stall: Duration)
         manifest_max_bytes: 1000,
     };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = server::start(options, listener, body_silence, write_stall).unwrap();
+    let server = server::start(options, listener, write_stall).unwrap();
     TestServer { server, registry, metrics }
 }
 
