@@ -31,7 +31,7 @@
 //! | 4 | [`upload`] |
 //! | 5 | [`registry`] |
 //! | 6 | [`http`] |
-//! | 7 | [`app`] |
+//! | 7 | [`app`], `fuzzing` |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -40,6 +40,8 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod content;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hashing;
 pub mod http;
 pub mod oci;
