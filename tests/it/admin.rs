@@ -1,6 +1,8 @@
 //! The admin address.
 
-use crate::harness::{Registry, ReplyExt as _, Storage, random};
+use std::time::Duration;
+
+use crate::harness::{Registry, ReplyExt as _, Storage, digest_of, random, raw_exchange, raw_head, with_digest};
 
 #[tokio::test]
 async fn health_and_metrics_are_told() {
@@ -78,5 +80,38 @@ async fn a_warm_head_makes_no_driver_call() {
         registry.head(&path).await.expect(200).await;
     }
     assert_eq!(calls().await, before);
+    registry.finish().await;
+}
+
+#[tokio::test]
+async fn the_api_is_described_and_is_not_for_web_pages() {
+    let registry = Registry::start(Storage::Memory).await;
+    let described = registry.http().get(registry.admin_url("/admin/v1/openapi.json")).send().await.expect("an answer");
+    assert_eq!(described.expect(200).await.document().await["openapi"], "3.1.0");
+    let scan = registry.admin_url("/admin/v1/scan");
+    registry.http().get(&scan).send().await.expect("an answer").expect(200).await;
+    let other_host = registry.http().get(&scan).header("host", "evil.example");
+    other_host.send().await.expect("an answer").expect_error(421, "DENIED").await;
+    let post = || registry.http().post(&scan).body("{\"dry_run\":false}");
+    let form = post().header("content-type", "text/plain");
+    form.send().await.expect("an answer").expect_error(415, "UNSUPPORTED").await;
+    let page = post().header("content-type", "application/json").header("origin", "http://evil.example");
+    page.send().await.expect("an answer").expect_error(403, "DENIED").await;
+    registry.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_that_brings_nothing_is_ended_and_can_be_gone_on_with() {
+    let quickly = |config: &mut longshore::config::Config| config.http.body_timeout = Duration::from_millis(200);
+    let registry = Registry::start_with(Storage::Filesystem, quickly).await;
+    let data = random(1000);
+    let location = registry.begin("repo1").await;
+    let mut request = raw_head("PATCH", &location, "Content-Length: 1000\r\n").into_bytes();
+    request.extend_from_slice(&data[..400]);
+    let reply = raw_exchange(registry.address(), request).await.expect("an answer");
+    assert_eq!((reply.status, reply.header("connection"), reply.header("range")), (408, Some("close"), Some("0-399")));
+    let location = reply.header("location").expect("an address").to_owned();
+    registry.patch(&location, data.slice(400..), None).await.expect(202).await;
+    registry.put(&with_digest(&location, &digest_of(&data)), "").await.expect(201).await;
     registry.finish().await;
 }

@@ -5,7 +5,9 @@ use reqwest::Method;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::harness::{Registry, ReplyExt as _, digest_of, eventually, random, raw_head, read_reply, with_digest};
+use crate::harness::{
+    Registry, ReplyExt as _, begin_body, digest_of, eventually, random, raw_head, read_reply, with_digest,
+};
 
 on_both_drivers! {
     a_cancelled_upload_is_gone,
@@ -119,11 +121,7 @@ async fn foreign_and_old_addresses_work(registry: &Registry) {
 
 /// Sends a part of a body and nothing more; gives the open connection.
 async fn send_half(registry: &Registry, method: &str, path: &str, length: usize, part: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(registry.address()).await.expect("a connection");
-    let head = raw_head(method, path, &format!("Content-Length: {length}\r\n"));
-    stream.write_all(head.as_bytes()).await.expect("a head");
-    stream.write_all(part).await.expect("a part");
-    stream
+    begin_body(registry.address(), &raw_head(method, path, &format!("Content-Length: {length}\r\n")), part).await
 }
 
 async fn a_cut_body_is_kept_and_gone_on_with(registry: &Registry) {

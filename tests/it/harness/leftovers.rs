@@ -2,7 +2,16 @@
 
 use std::path::Path;
 
-use longshore::storage::{EntryKind, Key, SharedDriver};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use longshore::clock::ManualClock;
+use longshore::config::UploadsConfig;
+use longshore::content::{Content, ContentOptions};
+use longshore::hashing::HashPool;
+use longshore::storage::{Durability, EntryKind, Key, SharedDriver};
+use longshore::telemetry::Metrics;
+use longshore::upload::{Engine, EngineOptions, ScanReport};
 
 use super::server::files_below;
 use super::{Alg, Registry, eventually};
@@ -13,6 +22,38 @@ pub async fn of_uploads(registry: &Registry) {
         // An upload's end is counted when everything of it is gone, which may be after the answer.
         eventually(&format!("{metric} 0"), async || registry.metric(metric).await == Some(0.0)).await;
     }
+}
+
+/// Removes every upload, as the registry's look through its storage does when a long time has passed and nobody runs.
+#[allow(dead_code, reason = "each program of tests uses a part of the harness")]
+pub async fn purge(driver: &SharedDriver) -> ScanReport {
+    let driver = driver.clone();
+    let scan = async move {
+        let metrics = Metrics::unregistered();
+        let content = Content::new(driver.clone(), ContentOptions::default(), metrics.clone());
+        let engine = Engine::start(EngineOptions {
+            driver,
+            blobs: content.blobs(),
+            hashes: HashPool::start(1).expect("a thread"),
+            metrics,
+            clock: Arc::new(ManualClock::starting_at(SystemTime::now() + Duration::from_secs(8 * 24 * 3600))),
+            uploads: UploadsConfig { keep_failed_for: Duration::ZERO, ..UploadsConfig::default() },
+            checkpoint_durability: Durability::Process,
+            max_open_files: 10,
+            batch_bytes: EngineOptions::BATCH_BYTES,
+            threads: 1,
+            boot: Some("a later one".to_owned()),
+            syncs: true,
+            scans: false,
+        });
+        engine.start_scan_without_rests(false);
+        engine.scan_ended().await;
+        let report = engine.scan_report();
+        engine.drain().await;
+        report
+    };
+    let thread = std::thread::spawn(|| actix::System::new().block_on(scan));
+    tokio::task::spawn_blocking(|| thread.join()).await.expect("a thread").expect("no panic")
 }
 
 /// Every key is one of content.

@@ -1,17 +1,26 @@
 //! A registry that a test starts, asks and ends.
 
 mod answers;
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+pub mod chaos;
 mod client;
 mod content;
-mod leftovers;
+pub mod leftovers;
+mod operator;
+mod program;
+#[allow(dead_code, reason = "each program of tests uses a part of it")]
+pub mod pusher;
 mod raw;
+pub mod seeded;
 mod server;
 
 pub use answers::{ReplyExt, code_of};
 pub use client::{OCI_IMAGE, OCI_INDEX, with_digest};
 pub use content::{Alg, digest_of, image_manifest, index_manifest, random};
-pub use raw::{raw_exchange, raw_head, read_reply, read_to_close};
-pub use server::{Registry, Storage, files_below};
+pub use operator::{id_of, without_policies};
+pub use program::Program;
+pub use raw::{RawReply, begin_body, raw_exchange, raw_head, read_reply, read_to_close};
+pub use server::{Registry, Storage, client_of_one_connection_each, files_below};
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,6 +18,15 @@ pub struct RawReply {
 }
 
 impl RawReply {
+    /// The detail of an error with this status and code, after which the server closes.
+    pub fn last_detail(&self, status: u16, code: &str) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!((self.status, super::code_of(&self.body).as_str()), (status, code), "{}\n{text}", self.head);
+        assert_eq!(self.header("connection"), Some("close"), "{}", self.head);
+        let document: Value = serde_json::from_slice(&self.body).expect("JSON");
+        document["errors"][0]["detail"].clone()
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(": ")?;
@@ -30,6 +40,14 @@ pub fn raw_head(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n")
 }
 
+/// Sends the head of a request and a part of its body, and nothing more; gives the open connection.
+pub async fn begin_body(address: SocketAddr, head: &str, part: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(head.as_bytes()).await.expect("a head");
+    stream.write_all(part).await.expect("a part");
+    stream
+}
+
 /// Sends bytes, and gives the answer (`None`: the server closed without one).
 pub async fn raw_exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Option<RawReply> {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -39,7 +57,7 @@ pub async fn raw_exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Opt
 }
 
 /// Reads one answer; `None` when the connection ends before it.
-pub async fn read_reply(stream: &mut TcpStream) -> Option<RawReply> {
+pub async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> Option<RawReply> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -71,7 +89,7 @@ pub async fn read_to_close(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-async fn read_some(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
+async fn read_some(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> bool {
     let read = timeout(PATIENCE, stream.read_buf(bytes)).await.expect("the server neither answers nor closes");
     matches!(read, Ok(count) if count > 0)
 }

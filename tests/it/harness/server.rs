@@ -12,7 +12,7 @@ use longshore::storage::SharedDriver;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::leftovers;
+use super::{PATIENCE, leftovers};
 
 /// Which driver keeps the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Registry {
     config: Config,
     /// `None` with the memory driver.
     folder: Option<TempDir>,
+    /// The test's own storage, if it has one.
+    driver: Option<SharedDriver>,
     running: Option<Running>,
     http: reqwest::Client,
 }
@@ -44,8 +46,22 @@ impl Registry {
         Registry::start_with(storage, |_| {}).await
     }
 
+    /// On a storage of the test's own.
+    #[allow(dead_code, reason = "each program of tests uses a part of the harness")]
+    pub async fn start_on(driver: &SharedDriver, change: impl FnOnce(&mut Config)) -> Registry {
+        Registry::start_with_driver(Storage::Memory, Some(driver.clone()), change).await
+    }
+
     /// With a configuration that is not the default one.
     pub async fn start_with(storage: Storage, change: impl FnOnce(&mut Config)) -> Registry {
+        Registry::start_with_driver(storage, None, change).await
+    }
+
+    async fn start_with_driver(
+        storage: Storage,
+        driver: Option<SharedDriver>,
+        change: impl FnOnce(&mut Config),
+    ) -> Registry {
         // With RUST_LOG set, a failing case shows what the registry said. The first case sets it up for all.
         let _ = env_logger::builder().is_test(true).try_init();
         let mut config = Config::default();
@@ -62,8 +78,8 @@ impl Registry {
             None => config.storage.driver = StorageDriver::Memory,
         }
         change(&mut config);
-        let running = Running::start(config.clone()).await;
-        Registry { config, folder, running: Some(running), http: client() }
+        let running = Running::start(config.clone(), driver.clone()).await;
+        Registry { config, folder, driver, running: Some(running), http: client() }
     }
 
     fn running(&self) -> &Running {
@@ -76,6 +92,12 @@ impl Registry {
 
     pub fn address(&self) -> SocketAddr {
         self.running().address
+    }
+
+    /// The storage as the registry sees it.
+    #[allow(dead_code, reason = "each program of tests uses a part of the harness")]
+    pub fn driver(&self) -> &SharedDriver {
+        &self.running().driver
     }
 
     /// A path made whole; an address that is whole already stays.
@@ -101,7 +123,14 @@ impl Registry {
     /// Stops, and starts again on the same storage (and another port).
     pub async fn restart(&mut self) {
         self.stop().await;
-        self.running = Some(Running::start(self.config.clone()).await);
+        self.running = Some(Running::start(self.config.clone(), self.driver.clone()).await);
+    }
+
+    /// Stops, lets `between` change the configuration and what is stored, and starts again.
+    pub async fn restart_with(&mut self, between: impl FnOnce(&mut Config)) {
+        self.stop().await;
+        between(&mut self.config);
+        self.running = Some(Running::start(self.config.clone(), self.driver.clone()).await);
     }
 
     async fn stop(&mut self) {
@@ -133,11 +162,15 @@ impl Drop for Registry {
 }
 
 impl Running {
-    async fn start(config: Config) -> Running {
+    async fn start(config: Config, driver: Option<SharedDriver>) -> Running {
         let (ready, started) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let serve = async move {
-            let app = App::start(config).await.expect("the registry starts");
+            let app = match driver {
+                Some(driver) => App::start_on(config, driver).await,
+                None => App::start(config).await,
+            };
+            let app = app.expect("the registry starts");
             let addresses = (app.addr(), app.admin_addr(), app.driver().clone());
             assert!(ready.send(addresses).is_ok(), "the test waits");
             // A test that panics drops its end: that is a stop as well.
@@ -155,13 +188,21 @@ fn free_port() -> SocketAddr {
 }
 
 /// A client that follows nothing and asks no proxy.
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
+    client_builder().build().expect("a client")
+}
+
+/// The same with a connection for each request, and an end to its patience.
+pub fn client_of_one_connection_each() -> reqwest::Client {
+    client_builder().pool_max_idle_per_host(0).timeout(PATIENCE).build().expect("a client")
+}
+
+fn client_builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first provider");
     });
-    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    builder.build().expect("a client")
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }
 
 /// Every file below a folder, relative to it.
@@ -169,7 +210,9 @@ pub fn files_below(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder") {
+        // A folder may go while it is looked at.
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
