@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use longshore::clock::SystemClock;
+use longshore::config::UploadsConfig;
 use longshore::content::{Content, ContentOptions};
 use longshore::hashing::{HashPool, RunningDigest};
 use longshore::oci::{Algorithm, Digest, RepositoryName};
@@ -45,10 +46,22 @@ fn main() {
     report("control: hash, then write, by hand", &control, UPLOAD_BYTES);
     for batch_bytes in [64 << 10, 256 << 10, 512 << 10, 1 << 20, 2 << 20] {
         for at_once in [1, 4] {
-            let measured = median((0..ROUNDS).map(|_| by_engine(&content, &digest, batch_bytes, at_once)));
+            let measured = median((0..ROUNDS).map(|_| {
+                by_engine(&content, &digest, EngineChoice { batch_bytes, ..EngineChoice::default() }, at_once)
+            }));
             let name = format!("engine, batches of {} KiB, {at_once} at once", batch_bytes >> 10);
             report(&name, &measured, UPLOAD_BYTES * at_once);
         }
+    }
+    println!("\ncheckpoints within a body, batches of 512 KiB, one at once");
+    for every in [u64::MAX, 256 << 20, 64 << 20, 16 << 20, 4 << 20, 1 << 20] {
+        let options = EngineChoice { checkpoint_every: every, ..EngineChoice::default() };
+        let measured = median((0..ROUNDS).map(|_| by_engine(&content, &digest, options, 1)));
+        let name = match every {
+            u64::MAX => "engine, no checkpoints".to_owned(),
+            every => format!("engine, a checkpoint every {} MiB", every >> 20),
+        };
+        report(&name, &measured, UPLOAD_BYTES);
     }
     let small = median((0..ROUNDS).map(|_| small_pushes()));
     let per_push = |time: Duration| time.as_secs_f64() * 1e3 / SMALL_UPLOADS as f64;
@@ -79,10 +92,10 @@ fn by_hand(content: &Bytes) -> Measured {
     })
 }
 
-fn by_engine(content: &Bytes, digest: &Digest, batch_bytes: usize, at_once: usize) -> Measured {
+fn by_engine(content: &Bytes, digest: &Digest, choice: EngineChoice, at_once: usize) -> Measured {
     let folder = tempfile::tempdir().expect("a folder for the engine");
     actix::System::new().block_on(async {
-        let engine = start(folder.path(), batch_bytes);
+        let engine = start(folder.path(), choice);
         let started = (Instant::now(), cpu_time());
         let pushes = (0..at_once).map(|_| push(&engine, content, digest));
         futures_util::future::join_all(pushes).await;
@@ -97,7 +110,7 @@ fn small_pushes() -> Measured {
     let blobs: Vec<Bytes> = (0..SMALL_UPLOADS).map(|at| Bytes::from(at.to_le_bytes().repeat(512))).collect();
     let digests: Vec<Digest> = blobs.iter().map(|blob| digest_of(blob)).collect();
     actix::System::new().block_on(async {
-        let engine = start(folder.path(), EngineOptions::BATCH_BYTES);
+        let engine = start(folder.path(), EngineChoice::default());
         let started = (Instant::now(), cpu_time());
         for (blobs, digests) in blobs.chunks(16).zip(digests.chunks(16)) {
             let pushes = blobs.iter().zip(digests).map(|(blob, digest)| push(&engine, blob, digest));
@@ -111,9 +124,14 @@ fn small_pushes() -> Measured {
 
 async fn push(engine: &Engine, content: &Bytes, digest: &Digest) {
     let repository: RepositoryName = "bench/upload".parse().expect("a name");
-    let (upload, _) = engine.begin(&repository, Algorithm::Sha256).await.expect("an upload begins");
-    let options =
-        WriteOptions { start: Start::Current, length: None, digest: Some(digest.clone()), discard_on_cut: false };
+    let (upload, _) = engine.begin(&repository, Algorithm::Sha256, None).await.expect("an upload begins");
+    let options = WriteOptions {
+        start: Start::Current,
+        length: None,
+        digest: Some(digest.clone()),
+        discard_on_cut: false,
+        client: None,
+    };
     let mut writer = upload.write(options).await.expect("a writer");
     let mut rest = content.clone();
     while !rest.is_empty() {
@@ -123,7 +141,23 @@ async fn push(engine: &Engine, content: &Bytes, digest: &Digest) {
     writer.commit(digest).await.expect("the upload is committed");
 }
 
-fn start(root: &Path, batch_bytes: usize) -> Engine {
+/// What differs between the rows.
+#[derive(Clone, Copy)]
+struct EngineChoice {
+    batch_bytes: usize,
+    checkpoint_every: u64,
+}
+
+impl Default for EngineChoice {
+    fn default() -> Self {
+        EngineChoice {
+            batch_bytes: EngineOptions::BATCH_BYTES,
+            checkpoint_every: UploadsConfig::default().checkpoint_every,
+        }
+    }
+}
+
+fn start(root: &Path, choice: EngineChoice) -> Engine {
     let driver: SharedDriver =
         Arc::new(Filesystem::open(FilesystemOptions::new(root)).expect("the filesystem driver opens"));
     let metrics = Metrics::unregistered();
@@ -134,10 +168,14 @@ fn start(root: &Path, batch_bytes: usize) -> Engine {
         hashes: HashPool::start(2).expect("hashing threads"),
         metrics,
         clock: Arc::new(SystemClock),
-        takeover_after: Duration::from_secs(1),
+        uploads: UploadsConfig { checkpoint_every: choice.checkpoint_every, ..UploadsConfig::default() },
+        max_open_files: 1000,
         checkpoint_durability: Durability::Process,
-        batch_bytes,
+        batch_bytes: choice.batch_bytes,
         threads: 2,
+        boot: None,
+        syncs: true,
+        scans: false,
     })
 }
 
