@@ -162,7 +162,7 @@ impl Default for UploadsConfig {
         UploadsConfig {
             takeover_after: Duration::from_secs(1),
             passivate_after: Duration::from_secs(60),
-            checkpoint_every: 64 << 20,
+            checkpoint_every: 128 << 20,
             max_memory: 512 << 20,
             idle_timeout: hours(6),
             min_rate: 1 << 10,
