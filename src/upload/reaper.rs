@@ -2,6 +2,7 @@
 //! were kept for a look for long enough.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::Addr;
 use tokio::sync::{Notify, oneshot};
@@ -26,7 +27,9 @@ impl Reaper {
         loop {
             let woken = self.wake.notified();
             while let Some(reap) = self.roster.take_due_stored(self.roster.now()) {
+                let started = Instant::now();
                 self.reap(reap).await;
+                tokio::time::sleep(self.roster.rest_after(started.elapsed())).await;
             }
             woken.await;
         }

@@ -1,5 +1,7 @@
 //! Runs one job of the machine on the upload's data.
 
+use std::time::Instant;
+
 use super::*;
 
 pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec<Bytes>) -> Outcome {
@@ -13,12 +15,20 @@ pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec
         Job::Expire(policy) => {
             // A crowd that expires at once does not take the storage away from those who push, nor their descriptors.
             parts.close();
-            let _turn = match policy {
+            let turn = match policy {
                 Policy::Operator => None,
-                _ => work.reaps.acquire().await.ok(),
+                _ => work.reaps.clone().acquire_owned().await.ok(),
             };
+            let started = Instant::now();
             let is_kept = work.roster.may_keep(&parts.record.repository);
-            Outcome::Expired(store.expire(parts, policy, work.offset, is_kept).await.map(drop))
+            let expired = store.expire(parts, policy, work.offset, is_kept).await.map(drop);
+            let rest = work.roster.rest_after(started.elapsed());
+            // The turn rests, and not this upload.
+            tokio::spawn(async move {
+                tokio::time::sleep(rest).await;
+                drop(turn);
+            });
+            Outcome::Expired(expired)
         }
         Job::Remove => {
             parts.close();
