@@ -56,7 +56,7 @@ impl FakeRegistry {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap()
+        self.0.state.lock().expect("no test panics with it held")
     }
 
     pub(super) fn add_blob(&self, data: Bytes) -> Digest {
@@ -125,7 +125,7 @@ impl FakeRegistry {
 }
 
 pub(super) fn digest_of(data: &[u8]) -> Digest {
-    Digest::from_bytes(Algorithm::Sha256, &sha2::Sha256::digest(data)).unwrap()
+    Digest::from_bytes(Algorithm::Sha256, &sha2::Sha256::digest(data)).expect("32 bytes are a sha256")
 }
 
 #[async_trait]
@@ -138,7 +138,7 @@ impl Registry for FakeRegistry {
     }
 
     async fn catalog(&self, page: &PageRequest) -> Result<Page<RepositoryName>, RegistryError> {
-        let names = ["a", "a/b", "b"].map(|name| name.parse::<RepositoryName>().unwrap());
+        let names = ["a", "a/b", "b"].map(|name| name.parse::<RepositoryName>().expect("it is a name"));
         Ok(paged(names.to_vec(), page, |name| name.to_string()))
     }
 }
@@ -240,7 +240,7 @@ impl FakeUpload {
     }
 
     async fn commit_now(&self, digest: &Digest) -> Result<u64, RegistryError> {
-        let _permit = self.registry.0.commits.acquire().await.unwrap();
+        let _permit = self.registry.0.commits.acquire().await.expect("nobody closes it");
         let mut state = self.registry.state();
         let data = state.uploads.get(&self.id).ok_or(RegistryError::UploadUnknown)?.clone().freeze();
         let actual = digest_of(&data);
@@ -374,16 +374,18 @@ impl Manifests for FakeRepository {
         let descriptors = (1..=3).map(|n| {
             let digest = format!("sha256:{}", n.to_string().repeat(64));
             let descriptor = serde_json::json!({"digest": digest, "size": 1});
-            descriptor.as_object().unwrap().clone()
+            descriptor.as_object().expect("it was made as one").clone()
         });
-        Ok(paged(descriptors.collect(), &request.page, |entry| entry["digest"].as_str().unwrap().to_string()))
+        Ok(paged(descriptors.collect(), &request.page, |entry| {
+            entry["digest"].as_str().expect("each has one").to_string()
+        }))
     }
 }
 
 #[async_trait]
 impl Tags for FakeRepository {
     async fn list(&self, page: &PageRequest) -> Result<Page<Tag>, RegistryError> {
-        let tags = ["a", "b", "c"].map(|tag| tag.parse::<Tag>().unwrap());
+        let tags = ["a", "b", "c"].map(|tag| tag.parse::<Tag>().expect("it is a tag"));
         Ok(paged(tags.to_vec(), page, |tag| tag.to_string()))
     }
 }

@@ -23,11 +23,13 @@ pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec
             let is_kept = work.roster.may_keep(&parts.record.repository);
             let expired = store.expire(parts, policy, work.offset, is_kept).await.map(drop);
             let rest = work.roster.rest_after(started.elapsed());
-            // The turn rests, and not this upload.
-            tokio::spawn(async move {
-                tokio::time::sleep(rest).await;
-                drop(turn);
-            });
+            if turn.is_some() && !rest.is_zero() {
+                // The turn rests, and not this upload.
+                tokio::spawn(async move {
+                    tokio::time::sleep(rest).await;
+                    drop(turn);
+                });
+            }
             Outcome::Expired(expired)
         }
         Job::Remove => {

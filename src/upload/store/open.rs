@@ -185,7 +185,7 @@ impl UploadStore {
     ///
     /// Bytes past the checkpoint are kept and hashed when this boot wrote them (they are with the kernel even if the
     /// process died); after another boot only what was synced is trusted, and the rest is cut off.
-    async fn open(&self, parts: &mut Parts) -> Result<Option<Box<dyn PartialWriter>>, UploadError> {
+    pub(super) async fn open(&self, parts: &mut Parts) -> Result<Option<Box<dyn PartialWriter>>, UploadError> {
         let data_key = keys::upload_data(&parts.record.repository, parts.record.id);
         if parts.record.checkpoint.boot != *self.boot {
             self.distrust_unsynced(parts);

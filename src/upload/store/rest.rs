@@ -8,8 +8,7 @@ impl UploadStore {
     /// A checkpoint that survives the loss of power, and the state of the digest in distribution's place and form.
     pub async fn rest(&self, parts: &mut Parts) -> Result<(), UploadError> {
         if parts.hasher.is_none() && parts.writer.is_none() {
-            // Found again and only asked for: it rests as it did, and nothing is hashed for that.
-            return Ok(());
+            return self.sync_what_was_found(parts).await;
         }
         self.checkpoint(parts, Durability::Power).await?;
         let digest = &parts.record.checkpoint.digest;
@@ -25,6 +24,22 @@ impl UploadStore {
             parts.shared_state_at = Some(offset);
         }
         Ok(())
+    }
+
+    /// Found again and only asked for: bytes past its checkpoint are synced, and nothing is hashed for that. The state stays
+    /// where it was, somewhat before them.
+    async fn sync_what_was_found(&self, parts: &mut Parts) -> Result<(), UploadError> {
+        if !self.syncs {
+            return Ok(());
+        }
+        let Some(mut writer) = self.open(parts).await? else { return Ok(()) };
+        let newest = &parts.record.checkpoint;
+        if newest.synced && newest.partial.offset == writer.offset() {
+            return Ok(());
+        }
+        let digest = newest.digest.clone();
+        let partial = writer.checkpoint(Durability::Power).await?;
+        self.put_checkpoint(parts, partial, digest, true).await
     }
 
     async fn share_state(&self, record: &Record, state: Vec<u8>, offset: u64) -> Result<(), StorageError> {

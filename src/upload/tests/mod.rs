@@ -160,11 +160,12 @@ async fn stored(driver: &SharedDriver, digest: &Digest) -> Bytes {
     driver.get(&keys::blob_data(digest), 1 << 30).await.unwrap().data
 }
 
-/// Fails when anything of an upload is left.
+/// Fails when anything of an upload is left, in storage or, soon after, in the index.
 async fn assert_no_upload_left(driver: &SharedDriver, engine: &Engine) {
     match driver.list(&keys::uploads(&repository()), None, 10).await {
         Err(error) if error.is_not_found() => {}
         listed => panic!("left in storage: {listed:?}"),
     }
-    assert_eq!(engine.live_uploads(), 0, "left in the index");
+    // An actor leaves the index only after its last call to the storage.
+    until(engine, async || engine.live_uploads() == 0).await;
 }

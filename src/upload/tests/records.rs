@@ -115,6 +115,30 @@ async fn what_was_synced_survives_a_reboot_in_the_middle_of_the_next_body() {
     assert_eq!(stored(&driver, &sha256(&content)).await, content);
 }
 
+/// Bytes that came after the last checkpoint of a process that died are made to last by the next planned stop, also when
+/// nobody wrote to the upload again, and nothing is hashed for that.
+#[actix::test]
+async fn what_was_only_asked_for_is_synced_at_a_planned_stop() {
+    let driver = memory();
+    let content = content(900_000);
+    let of_boot = |boot: &str| EngineOptions { boot: Some(boot.to_owned()), ..engine_options(&driver, NEVER) };
+    let died = Engine::start(of_boot("one"));
+    let upload = begin(&died).await;
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content.clone()).await.unwrap();
+    until(&died, async || offset(&upload).await == 900_000).await;
+    std::mem::forget(writer);
+    let stopped = Engine::start(of_boot("one"));
+    assert_eq!(offset(&stopped.upload(&repository(), upload.id())).await, 900_000);
+    stopped.drain().await;
+    let record = read(&driver, &upload).await;
+    assert_eq!((record.checkpoint.partial.offset, record.checkpoint.digest.offset()), (900_000, 0));
+    let upload = Engine::start(of_boot("another")).upload(&repository(), upload.id());
+    assert_eq!(offset(&upload).await, 900_000);
+    assert_eq!(commit(&upload, &sha256(&content)).await.unwrap(), 900_000);
+    assert_eq!(stored(&driver, &sha256(&content)).await, content);
+}
+
 /// A driver that syncs nothing leaves nothing that could be trusted after a loss of power.
 #[actix::test]
 async fn without_syncs_nothing_is_called_synced() {
