@@ -25,18 +25,19 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | [`oci`] |
-//! | 1 | [`config`], [`telemetry`], [`clock`], [`hashing`] |
-//! | 2 | [`storage`] |
-//! | 3 | [`content`] |
+//! | 1 | [`config`], [`telemetry`], [`clock`], [`hashing`], [`services`] |
+//! | 2 | [`storage`], [`client`], [`layout`] |
+//! | 3 | [`content`], [`transfer`] |
 //! | 4 | [`upload`] |
 //! | 5 | [`registry`] |
-//! | 6 | [`http`] |
+//! | 6 | [`http`], [`load`] |
 //! | 7 | [`app`], `fuzzing` |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod app;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod content;
@@ -44,8 +45,12 @@ pub mod content;
 pub mod fuzzing;
 pub mod hashing;
 pub mod http;
+pub mod layout;
+pub mod load;
 pub mod oci;
 pub mod registry;
+pub mod services;
 pub mod storage;
 pub mod telemetry;
+pub mod transfer;
 pub mod upload;

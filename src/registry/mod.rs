@@ -1,20 +1,11 @@
-//! Floor 5: the registry as services, without HTTP.
-//!
-//! [`Registry`] gives a [`Repository`], which gives its [`Blobs`], [`Uploads`], [`Manifests`] and
-//! [`Tags`]. They are small traits and cheap to make for each request. The server's own
-//! implementation stands on the upload engine and the content stores; a client of the HTTP API can
-//! implement the same traits, so that a copy or a test runs against either.
+//! Floor 5: the registry in this process, without HTTP: the [services](crate::services) on the upload engine and the
+//! content stores.
 
-mod error;
 mod local;
-mod page;
-mod services;
 
-pub use error::RegistryError;
-pub use local::{LocalRegistry, LocalRegistryOptions};
-pub use page::{Page, PageRequest};
-pub use services::{
-    BlobContent, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest, Referrers,
-    ReferrersRequest, Registry, Repository, StartPoint, Tags, Upload, UploadStatus, UploadWriter, Uploads,
-    WriteRequest,
+pub use crate::services::{
+    BlobContent, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Page, PageRequest, Precondition, PutManifest,
+    Referrers, ReferrersRequest, Registry, RegistryError, Repository, StartPoint, Tags, Upload, UploadStatus,
+    UploadWriter, Uploads, WriteRequest,
 };
+pub use local::{LocalRegistry, LocalRegistryOptions};

@@ -1,0 +1,1 @@
+//! Floor 2: a client of the OCI distribution API.

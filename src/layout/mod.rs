@@ -1,0 +1,1 @@
+//! Floor 2: OCI image layouts in folders and tarballs.

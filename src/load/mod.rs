@@ -1,0 +1,3 @@
+//! Floor 6: the load tester.
+
+pub mod report;
