@@ -308,7 +308,7 @@ impl UploadHandle {
     pub async fn discard(&self) -> Result<(), UploadError> {
         match self.cancel().await {
             Err(UploadError::Expired { .. }) => {
-                self.engine.store.remove(&self.name.repository, self.name.id).await?;
+                self.engine.store.remove_kept(&self.name.repository, self.name.id).await?;
                 self.engine.roster.remove(&self.name);
                 Ok(())
             }

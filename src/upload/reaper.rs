@@ -52,7 +52,7 @@ impl Reaper {
                     self.roster.try_again_later(&name);
                 }
             },
-            Reap::Forget(name) => match self.store.remove(&name.repository, name.id).await {
+            Reap::Forget(name) => match self.store.remove_kept(&name.repository, name.id).await {
                 Ok(()) => self.roster.remove(&name),
                 Err(error) => {
                     log::warn!(repository:% = name.repository, upload:% = name.id, error:%; "expired upload was not removed");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use longshore::oci::{Algorithm, Digest};
-use longshore::upload::{ListUploads, Policy, Start, UploadError, UploadState, WriteOptions, Writer};
+use longshore::upload::{ListUploads, Start, UploadError, UploadState, WriteOptions, Writer};
 
 use crate::random::layer;
 use crate::steps::everything;
@@ -102,7 +102,8 @@ impl World {
     async fn not_granted(&mut self, index: usize, options: &WriteOptions, error: &UploadError, has_waited: bool) {
         self.tell(format!("claim upload {index}: told {error:?}"));
         let upload = &self.uploads[index];
-        let is_wanted = upload.may_be_written() || has_waited || upload.may_have_expired() || upload.commit.is_some();
+        let is_wanted =
+            upload.may_be_written() || has_waited || upload.may_have_expired() || !upload.commits.is_empty();
         match error {
             UploadError::Busy { .. } if is_wanted => {
                 let upload = &mut self.uploads[index];
@@ -250,10 +251,7 @@ impl World {
         if overlap > 0 && upload.kept[begin..begin + overlap] != piece[..overlap] {
             body.differs = true;
         }
-        let is_too_large = self.config.max_size > 0 && (begin + piece.len()) as u64 > self.config.max_size;
-        if is_too_large {
-            upload.strike(Policy::MaxSize, &self.config, self.now);
-        }
+        upload.reach((begin + piece.len()) as u64, &self.config, self.now);
         if !body.differs && overlap < piece.len() {
             upload.send(&piece[overlap..], self.now);
         }
@@ -275,7 +273,7 @@ impl World {
         }
         let upload = &self.uploads[index];
         match error {
-            UploadError::RangeMismatch { offset } if body.differs || upload.commit.is_some() => {
+            UploadError::RangeMismatch { offset } if body.differs || !upload.commits.is_empty() => {
                 let observed = self.uploads[index].observe(*offset);
                 self.expect(observed, format!("{doing} upload {index}"));
             }
@@ -371,7 +369,7 @@ impl World {
                     }
                 }
             }
-            if self.uploads[index].may_have_expired() || self.uploads[index].commit.is_some() {
+            if self.uploads[index].may_have_expired() || !self.uploads[index].commits.is_empty() {
                 return;
             }
             if began.elapsed().as_secs() > 20 {
@@ -426,7 +424,7 @@ impl World {
             Err(UploadError::DigestMismatch { expected, actual }) if is_sound && !is_short => {
                 // What an earlier commit has published already, under a digest of the other algorithm, is not published
                 // under a second one.
-                let is_published = self.uploads[index].commit.as_ref() == Some(&actual)
+                let is_published = self.uploads[index].commits.contains(&actual)
                     && actual.algorithm() != digest.algorithm()
                     && self.is_published_as(&actual).await;
                 let is_wrong = *digest != right || is_published;
@@ -439,7 +437,7 @@ impl World {
             }
             Err(error) => {
                 if matches!(error, UploadError::Storage(_)) && *digest == right && is_sound {
-                    self.uploads[index].commit = Some(digest.clone());
+                    self.uploads[index].commits.push(digest.clone());
                 }
                 self.body_failed(body, &error, "commit").await;
             }

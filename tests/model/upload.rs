@@ -26,6 +26,8 @@ pub struct Upload {
     /// What was sent behind that; it may hold any part of it from the front.
     pub tail: Vec<u8>,
     sent: Vec<Sent>,
+    /// How far any piece reaches that may still be on its way, whether it is added or differs from what is kept.
+    sent_up_to: u64,
     started_at: u64,
     /// When the last byte came that it holds for certain.
     last_byte: u64,
@@ -37,8 +39,9 @@ pub struct Upload {
     pub writers: Vec<Option<IpAddr>>,
     /// Something was asked for that may have ended it, and the answer said neither.
     pub may_be_gone: bool,
-    /// A commit of this may have been published, linked and all.
-    pub commit: Option<Digest>,
+    /// A commit as any of these may have been published, linked and all: the last one that was tried stands last, and it
+    /// need not be that one.
+    pub commits: Vec<Digest>,
     /// A single POST wrote to it: nothing of it is kept when that ends.
     pub is_discarded: bool,
     /// A fault may have met it.
@@ -89,13 +92,14 @@ impl Upload {
             kept: Vec::new(),
             tail: Vec::new(),
             sent: Vec::new(),
+            sent_up_to: 0,
             started_at: now,
             last_byte: now,
             durable_byte: now,
             holder: None,
             writers: Vec::new(),
             may_be_gone: false,
-            commit: None,
+            commits: Vec::new(),
             is_discarded: false,
             is_tainted: false,
             strikes: BTreeSet::new(),
@@ -112,6 +116,19 @@ impl Upload {
 
     pub fn may_be_written(&self) -> bool {
         !self.writers.is_empty()
+    }
+
+    /// A piece was sent that ends there. Its size is looked at before its bytes are, also if they differ from what is kept.
+    pub fn reach(&mut self, end: u64, config: &UploadsConfig, now: u64) {
+        self.sent_up_to = self.sent_up_to.max(end);
+        self.note_size(config, now);
+    }
+
+    /// What is on its way meets the limit that holds when it is taken.
+    pub fn note_size(&mut self, config: &UploadsConfig, now: u64) {
+        if config.max_size > 0 && self.sent_up_to > config.max_size && self.may_be_written() {
+            self.strike(Policy::MaxSize, config, now);
+        }
     }
 
     /// Bytes were sent that may be added.
@@ -149,6 +166,7 @@ impl Upload {
         self.observe(offset)?;
         self.tail.clear();
         self.sent.clear();
+        self.sent_up_to = 0;
         Ok(())
     }
 
@@ -171,6 +189,7 @@ impl Upload {
         for sent in &mut self.sent {
             sent.at = 0;
         }
+        self.sent_up_to = 0;
         self.holder = None;
         self.writers.clear();
     }

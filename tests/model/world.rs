@@ -15,7 +15,7 @@ use longshore::storage::adapters::{Fault, Faulty, Operation};
 use longshore::storage::memory::{Memory, MemoryOptions};
 use longshore::storage::{Durability, SharedDriver, StorageErrorKind, keys};
 use longshore::telemetry::Metrics;
-use longshore::upload::{Engine, EngineOptions, Policy, UploadError, UploadHandle, Writer};
+use longshore::upload::{Engine, EngineOptions, UploadError, UploadHandle, Writer};
 
 use crate::policies;
 use crate::process::Process;
@@ -267,11 +267,7 @@ impl World {
         for index in &self.active {
             let upload = &mut self.uploads[*index];
             upload.note_keep(&config);
-            // What is still on its way meets the new limit.
-            let is_too_large = config.max_size > 0 && upload.content().len() as u64 > config.max_size;
-            if is_too_large && upload.may_be_written() {
-                upload.strike(Policy::MaxSize, &config, self.now);
-            }
+            upload.note_size(&config, self.now);
         }
         self.note();
         self.engine.set_policies(config);
@@ -379,11 +375,11 @@ impl World {
             Fate::Gone | Fate::Committed { .. } => return,
             Fate::Live | Fate::Expired => {}
         }
-        if let Some(digest) = upload.commit.clone()
-            && self.is_published(index, &digest).await
-        {
-            let content = self.store.get(&keys::blob_data(&digest), u64::MAX).await.unwrap().data.to_vec();
-            return self.committed(index, &digest, content).await;
+        for digest in upload.commits.clone().into_iter().rev() {
+            if self.is_published(index, &digest).await {
+                let content = self.store.get(&keys::blob_data(&digest), u64::MAX).await.unwrap().data.to_vec();
+                return self.committed(index, &digest, content).await;
+            }
         }
         let upload = &self.uploads[index];
         let is_kept = upload.must_be_kept(self.now)
@@ -391,7 +387,7 @@ impl World {
             && !self.is_faulty
             && !upload.is_tainted
             && !upload.is_discarded
-            && upload.commit.is_none();
+            && upload.commits.is_empty();
         let may_have_expired = upload.may_have_expired() && !is_kept;
         if !upload.may_be_gone && !may_have_expired {
             self.violated(format!("{doing} upload {index}: told that it is unknown, with {} bytes", upload.kept.len()));

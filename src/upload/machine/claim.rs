@@ -12,15 +12,15 @@ impl Machine {
             Phase::Committing { digest, .. } if claim.digest.as_ref() == Some(digest) => {
                 actions.push(Action::Answer(ticket, Answer::Following));
             }
-            // Whoever meets an expiry hears of it when it is through.
-            Phase::Open | Phase::Committing { .. } | Phase::Expiring { .. } => {
+            // Whoever meets an expiry or a removal hears of it when it is through.
+            Phase::Open | Phase::Committing { .. } | Phase::Expiring { .. } | Phase::Removing { .. } => {
                 if self.waiting.len() >= self.rules.max_waiting {
                     return refuse(ticket, self.busy(), actions);
                 }
                 let deadline = now + self.rules.longest_wait();
                 self.waiting.push_back(Waiting { ticket, claim, deadline });
             }
-            Phase::Draining { .. } | Phase::Removing { .. } | Phase::NotRemoved { .. } | Phase::Ended(_) => {
+            Phase::Draining { .. } | Phase::NotRemoved { .. } | Phase::Ended(_) => {
                 refuse(ticket, self.late_cause(), actions);
             }
         }
@@ -38,7 +38,7 @@ impl Machine {
 
     /// Grants, takes over, or refuses those whose time is over; says when to look again.
     pub(super) fn serve_claims(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Removing { .. } | Phase::Draining { .. } | Phase::NotRemoved { .. }) {
+        if matches!(self.phase, Phase::Draining { .. } | Phase::NotRemoved { .. }) {
             let cause = self.late_cause();
             for waiting in std::mem::take(&mut self.waiting) {
                 refuse(waiting.ticket, cause.clone(), actions);

@@ -8,7 +8,7 @@ impl Machine {
         match (&mut self.phase, ender) {
             (Phase::Committing { .. }, _) => self.enders.push(ender),
             (Phase::Open, Ender::Cancel(ticket)) => {
-                self.revoke(UploadError::Unknown, actions);
+                // Whoever writes is told when it is gone; nothing of it is begun any more.
                 self.phase = Phase::Removing { reason: EndReason::Cancelled, answers: vec![(ticket, Answer::Removed)] };
             }
             (Phase::Open, Ender::Drain(ticket)) => {
@@ -100,8 +100,9 @@ impl Machine {
             Phase::Expiring { policy, .. } => UploadError::Struck { policy: *policy },
             // A part of it may be there still: that is a fault, and no absence.
             Phase::NotRemoved { cause, .. } => cause.clone(),
-            Phase::Ended(Ending::Gone | Ending::Committed { .. }) | Phase::Removing { .. } => UploadError::Unknown,
-            Phase::Open | Phase::Committing { .. } => UploadError::Superseded,
+            Phase::Ended(Ending::Gone | Ending::Committed { .. }) => UploadError::Unknown,
+            // Only earlier writers come too late for a removal: all others wait for its end.
+            Phase::Open | Phase::Committing { .. } | Phase::Removing { .. } => UploadError::Superseded,
         }
     }
 

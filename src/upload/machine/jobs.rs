@@ -293,11 +293,12 @@ impl Machine {
     ) {
         for (ticket, answer) in answers {
             let answer = match answer {
-                Answer::Removed => Answer::Refused(cause.clone()),
+                Answer::Removed | Answer::Refused(UploadError::Unknown) => Answer::Refused(cause.clone()),
                 other => other,
             };
             actions.push(Action::Answer(ticket, answer));
         }
+        self.revoke(cause.clone(), actions);
         self.phase = Phase::NotRemoved { reason, cause, retry_at: now + REMOVAL_RETRY };
     }
 

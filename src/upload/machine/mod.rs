@@ -90,7 +90,8 @@ enum Phase {
         tickets: Vec<Ticket>,
         discard: bool,
     },
-    /// `answers` are given when everything is removed.
+    /// `answers` are given when everything is removed. Whoever asks meanwhile waits for that too, and so does a writer from
+    /// whom a cancel took the right: nobody hears that it is gone before it is, since only then it stays so.
     Removing {
         reason: EndReason,
         answers: Vec<(Ticket, Answer)>,
@@ -246,11 +247,18 @@ impl Machine {
         }
     }
 
-    /// Whether where it stands must be made sure of before it is told: after a fault nobody knows, and where every
-    /// acknowledged byte is to survive the loss of power, it has to be synced.
+    /// Whether where it stands must be made sure of before it is told: after a fault nobody knows, where every acknowledged
+    /// byte is to survive the loss of power, it has to be synced, and what is being removed may stay.
     pub fn must_look_before_telling(&self) -> bool {
+        if self.is_removing() {
+            return true;
+        }
         let is_unsure = self.stale && self.lease.is_none() && self.can_look();
         self.live_offset().is_ok() && (is_unsure || self.rules.sync_offsets && self.synced < self.offset)
+    }
+
+    pub(super) fn is_removing(&self) -> bool {
+        matches!(self.phase, Phase::Removing { .. })
     }
 
     /// Whether the store may be asked, or will be when a commit has ended.

@@ -48,7 +48,9 @@ impl Machine {
 
     fn on_piece(&mut self, work: Work, ticket: Ticket, epoch: u64, now: Duration, actions: &mut Vec<Action>) {
         let Work::Piece { offset, len, .. } = work else { return };
-        let is_too_large = self.rules.max_size.is_some_and(|max_size| offset + len > max_size);
+        // What is being removed expires no more.
+        let max_size = self.rules.max_size.filter(|_| !self.is_removing());
+        let is_too_large = max_size.is_some_and(|max_size| offset + len > max_size);
         let Some(lease) = self.lease.as_mut().filter(|lease| lease.epoch == epoch && !lease.closing) else {
             return refuse(ticket, self.late_cause(), actions);
         };
@@ -92,7 +94,8 @@ impl Machine {
             Phase::Ended(Ending::Committed { digest: published, size }) if published == digest => {
                 actions.push(Action::Answer(ticket, Answer::Committed(*size)));
             }
-            Phase::Ended(_) | Phase::Removing { .. } | Phase::Expiring { .. } | Phase::NotRemoved { .. } => {
+            Phase::Removing { answers, .. } => answers.push((ticket, Answer::Refused(UploadError::Unknown))),
+            Phase::Ended(_) | Phase::Expiring { .. } | Phase::NotRemoved { .. } => {
                 refuse(ticket, self.late_cause(), actions);
             }
             // The commit that it followed has failed; the client comes again and finds the upload open.
@@ -102,6 +105,7 @@ impl Machine {
 
     fn on_status(&mut self, ticket: Ticket, actions: &mut Vec<Action>) {
         match self.live_offset() {
+            _ if self.is_removing() => self.askers.push(ticket),
             Err(cause) => refuse(ticket, cause, actions),
             Ok(offset) if !self.must_look_before_telling() => {
                 actions.push(Action::Answer(ticket, Answer::Stands(offset)));
@@ -122,7 +126,7 @@ impl Machine {
     }
 
     fn refuse_late_askers(&mut self, actions: &mut Vec<Action>) {
-        if self.askers.is_empty() || matches!(self.phase, Phase::Open | Phase::Committing { .. }) {
+        if self.askers.is_empty() || self.can_look() || self.is_removing() {
             return;
         }
         let cause = self.late_cause();

@@ -203,7 +203,7 @@ impl Scanner {
             (false, false) => self.roster.keep(name, found, kept),
             (true, _) => {
                 if !is_dry_run {
-                    self.store.remove(&name.repository, name.id).await?;
+                    self.store.remove_kept(&name.repository, name.id).await?;
                 }
                 self.note(name, kept.bytes, Some(found.progress_at), kept.policy.as_str());
             }

@@ -34,15 +34,26 @@ impl UploadStore {
         Ok(None)
     }
 
+    /// Removes everything of an expired upload that was kept. No actor stands before it: whoever asks in the middle of this
+    /// finds what is left by then. So the data goes first, or without the word of how it expired it could be gone on with.
+    pub async fn remove_kept(&self, repository: &RepositoryName, id: UploadId) -> Result<(), UploadError> {
+        self.remove_data(repository, id).await?;
+        self.remove(repository, id).await
+    }
+
     /// Removes the data of an expired upload and leaves the word of how it expired.
     pub async fn strip(&self, repository: &RepositoryName, id: UploadId) -> Result<(), UploadError> {
-        match self.driver.delete(&keys::upload_data(repository, id)).await {
-            Err(error) if !error.is_not_found() => return Err(error.into()),
-            _ => {}
-        }
+        self.remove_data(repository, id).await?;
         for algorithm in Algorithm::ALL {
             self.driver.delete_all(&keys::upload_hash_states(repository, id, algorithm), None).await?;
         }
         Ok(())
+    }
+
+    async fn remove_data(&self, repository: &RepositoryName, id: UploadId) -> Result<(), UploadError> {
+        match self.driver.delete(&keys::upload_data(repository, id)).await {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 }

@@ -94,6 +94,26 @@ async fn what_expired_is_kept_for_a_look_and_then_goes() {
     assert_no_upload_left(&driver, &engine).await;
 }
 
+/// Whoever asks while it goes finds that it has expired, or nothing; never an upload to go on with.
+#[actix::test]
+async fn the_data_of_what_was_kept_goes_before_the_word_of_it() {
+    let (raw, clock) = (memory(), manual_clock());
+    let faulty = Faulty::new(raw.clone());
+    let driver: SharedDriver = Arc::new(faulty.clone());
+    let engine = engine_with(&driver, &clock, UploadsConfig { keep_failed_for: seconds(600), ..no_policies() });
+    let upload = begin(&engine).await;
+    write(&upload, Start::Current, &[content(1_000)]).await.unwrap();
+    upload.expire().await.unwrap();
+    faulty.inject(Fault::fail(StorageErrorKind::Fault).at(Operation::DeleteAll).times(u64::MAX));
+    clock.advance(seconds(601));
+    until(&engine, async || faulty.struck() > 0).await;
+    let told = refused(&upload).await;
+    assert!(matches!(told, UploadError::Expired { policy: Policy::Operator, .. }), "{told:?}");
+    raw.delete(&keys::upload_record(&repository(), upload.id())).await.unwrap();
+    let told = refused(&upload).await;
+    assert!(matches!(told, UploadError::Unknown), "{told:?}");
+}
+
 #[actix::test]
 async fn of_what_is_kept_the_oldest_data_goes_first() {
     let (driver, clock) = (memory(), manual_clock());

@@ -107,6 +107,52 @@ async fn a_cancel_waits_for_a_commit_and_comes_too_late() {
     assert_no_upload_left(&raw, &engine).await;
 }
 
+/// What was told to be unknown must stay so, also if the process dies just then.
+#[actix::test]
+async fn an_upload_is_unknown_only_once_it_is_removed() {
+    let raw = memory();
+    let (engine, gate, _) = hanging(&raw, Operation::DeleteAll, 1);
+    let upload = begin(&engine).await;
+    let discard = WriteOptions { discard_on_cut: true, ..options(Start::Current) };
+    let mut single_post = upload.write(discard).await.unwrap();
+    single_post.send(content(1_000)).await.unwrap();
+    drop(single_post);
+    gate.reached(1).await;
+    let (asking, claiming) = (upload.clone(), upload.clone());
+    let status = actix::spawn(async move { asking.status().await });
+    let claimed = actix::spawn(async move { claiming.write(options(Start::Current)).await.map(drop) });
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+        assert!(!status.is_finished() && !claimed.is_finished());
+    }
+    assert!(is_there(&raw, &upload).await);
+    gate.release();
+    assert!(matches!(status.await.unwrap(), Err(UploadError::Unknown)));
+    assert!(matches!(claimed.await.unwrap(), Err(UploadError::Unknown)));
+    assert_no_upload_left(&raw, &engine).await;
+}
+
+#[actix::test]
+async fn the_writer_of_a_cancelled_upload_is_told_once_it_is_removed() {
+    let raw = memory();
+    let (engine, gate, faulty) = hanging(&raw, Operation::DeleteAll, 1);
+    let upload = begin(&engine).await;
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content(1_000)).await.unwrap();
+    let cancelling = upload.clone();
+    let cancelled = actix::spawn(async move { cancelling.cancel().await });
+    gate.reached(1).await;
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+        assert!(writer.lost().now_or_never().is_none());
+    }
+    faulty.clear();
+    gate.release();
+    cancelled.await.unwrap().unwrap();
+    assert!(matches!(writer.lost().await, UploadError::Unknown));
+    assert_no_upload_left(&raw, &engine).await;
+}
+
 #[actix::test]
 async fn a_drain_waits_for_a_commit() {
     let raw = memory();

@@ -287,8 +287,11 @@ impl World {
                 }
                 self.job = Some(job);
             }
-            Action::Revoke { epoch, .. } => {
+            Action::Revoke { epoch, cause } => {
                 assert!(self.revoked.insert(epoch), "a right is taken away once");
+                if matches!(cause, UploadError::Unknown) {
+                    self.is_gone();
+                }
             }
             Action::WakeAt(at) => assert!(at >= self.now),
             Action::Resumed(bytes) => assert!(bytes > 0 && bytes <= self.kept),
@@ -341,8 +344,13 @@ impl World {
                 assert_eq!(size, self.kept);
             }
             Answer::Removed => assert!(self.removed || self.expired || asked == Some("drain")),
+            Answer::Refused(UploadError::Unknown) => self.is_gone(),
             Answer::Following | Answer::Refused(_) => {}
         }
+    }
+
+    fn is_gone(&self) {
+        assert!(self.removed || self.committed || self.lost, "nobody hears that it is gone before it is");
     }
 
     /// Lets everything come to rest: jobs succeed, time passes.

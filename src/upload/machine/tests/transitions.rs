@@ -111,6 +111,67 @@ fn a_removal_that_failed_can_be_tried_again() {
     assert!(matches!(told[..], [(3, Answer::Removed)]), "{told:?}");
 }
 
+/// A cancel, and then everything that may ask while it is being removed.
+fn asked_while_it_is_removed() -> Machine {
+    let mut machine = Machine::new(Rules { max_size: Some(12), ..rules() }, Found::default());
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
+    machine.step(Event::Piece { ticket: 3, epoch, offset: 5, len: 5 }, at(1));
+    machine.step(Event::Claim { ticket: 4, claim: plain_claim() }, at(1));
+    machine.step(Event::Cancel { ticket: 5 }, at(2));
+    let actions = machine.step(Event::Done(Outcome::Written(Ok(5))), at(3));
+    assert!(actions.iter().any(|action| matches!(action, Action::Run(Job::Remove))), "{actions:?}");
+    assert!(matches!(answers(actions)[..], [(2, Answer::Accepted)]));
+    assert!(machine.must_look_before_telling());
+    let events = [
+        Event::Piece { ticket: 6, epoch, offset: 10, len: 5 },
+        Event::Finish { ticket: 7, epoch, end: 15 },
+        Event::Claim { ticket: 8, claim: plain_claim() },
+        Event::Status { ticket: 9 },
+        Event::Join { ticket: 10, digest: digest(1) },
+    ];
+    for event in events {
+        let actions = machine.step(event, at(4));
+        assert!(matches!(actions[..], [] | [Action::WakeAt(_)]), "{actions:?}");
+    }
+    machine
+}
+
+#[test]
+fn nobody_hears_that_an_upload_is_gone_before_it_is() {
+    let mut machine = asked_while_it_is_removed();
+    let actions = machine.step(Event::Done(Outcome::Removed(Ok(()))), at(5));
+    let is_revoked = |action: &Action| matches!(action, Action::Revoke { cause: UploadError::Unknown, .. });
+    assert!(actions.iter().any(is_revoked), "{actions:?}");
+    let mut told = answers(actions);
+    told.sort_by_key(|(ticket, _)| *ticket);
+    assert_eq!(told.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8, 9, 10]);
+    for (ticket, answer) in told {
+        match answer {
+            Answer::Removed => assert_eq!(ticket, 5),
+            answer => assert!(matches!(answer, Answer::Refused(UploadError::Unknown)), "{ticket}: {answer:?}"),
+        }
+    }
+}
+
+#[test]
+fn whoever_met_a_removal_that_failed_is_told_of_the_fault() {
+    let mut machine = asked_while_it_is_removed();
+    let actions = machine.step(Event::Done(Outcome::Removed(Err(fault()))), at(5));
+    let is_revoked = |action: &Action| matches!(action, Action::Revoke { cause: UploadError::Storage(_), .. });
+    assert!(actions.iter().any(is_revoked), "{actions:?}");
+    let told = answers(actions);
+    assert_eq!(told.len(), 8, "{told:?}");
+    assert!(told.iter().all(|(_, answer)| matches!(answer, Answer::Refused(UploadError::Storage(_)))), "{told:?}");
+    assert!(!machine.is_writing());
+    // It is tried again later, and then, too, a question waits for how that ends.
+    let (retry_at, _) = machine.next_look().unwrap();
+    machine.step(Event::Look, retry_at);
+    assert!(machine.step(Event::Status { ticket: 11 }, retry_at).is_empty());
+    let told = answers(machine.step(Event::Done(Outcome::Removed(Ok(()))), retry_at));
+    assert!(matches!(told[..], [(11, Answer::Refused(UploadError::Unknown))]), "{told:?}");
+}
+
 #[test]
 fn a_body_whose_end_is_not_where_its_last_piece_ended_is_refused() {
     let mut machine = machine();
