@@ -25,7 +25,7 @@ use crate::upload::{Fate, Upload, millis};
 pub const REPOSITORIES: [&str; 2] = ["library/app", "team/tools/image"];
 
 /// What takes longer than this of real time hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(30);
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// How many of the last steps are told when something does not hold.
 const TOLD_STEPS: usize = 300;
