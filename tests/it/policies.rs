@@ -150,7 +150,7 @@ async fn an_upload_that_nobody_writes_to_expires_whoever_asks_for_it(storage: St
 
 async fn what_is_kept_goes_after_its_time(storage: Storage) {
     let registry = start(storage, |uploads| {
-        (uploads.idle_timeout, uploads.keep_failed_for) = (millis(1000), millis(4000));
+        (uploads.idle_timeout, uploads.keep_failed_for) = (millis(1000), millis(10_000));
     })
     .await;
     let location = registry.begin("repo1").await;

@@ -190,6 +190,7 @@ impl UploadActor {
         };
         let mut actions = machine.step(event, now);
         self.show();
+        self.make_room(&actions);
         // Whoever is answered finds nothing of an upload that has ended: it leaves the index before.
         actions.sort_by_key(|action| !matches!(action, Action::Stop(_)));
         for action in actions {

@@ -16,12 +16,23 @@ impl UploadActor {
         live.show(self.roster.now(), machine.offset(), since_start(machine.last_byte()), state, deadline);
     }
 
+    /// Stops to count as written to, where nobody writes and nobody but those whom `actions` answer wants to: whoever hears
+    /// that a body has ended finds the room of it.
+    pub(super) fn make_room(&mut self, actions: &[Action]) {
+        let is_writing = self.machine.as_ref().is_some_and(Machine::is_writing);
+        let is_answered =
+            |ticket: &Ticket| actions.iter().any(|action| matches!(action, Action::Answer(to, _) if to == ticket));
+        // One that came before the machine waits here, and not yet there.
+        let is_claimed =
+            self.waiting.iter().any(|(ticket, waiter)| matches!(waiter, Waiter::Claim(..)) && !is_answered(ticket));
+        if !is_writing && !is_claimed {
+            self.stop_counting_as_writing();
+        }
+    }
+
     pub(super) fn after_step(&mut self) {
         let Some(machine) = &self.machine else { return };
         let is_writing = machine.is_writing();
-        // One that came before the machine waits here, and not yet there.
-        let is_claimed = self.waiting.values().any(|waiter| matches!(waiter, Waiter::Claim(..)));
-        let is_wanted = is_writing || is_claimed;
         let waits_for_bytes = !machine.has_queued_work();
         let is_expiring = machine.is_expiring();
         let look_at = machine.next_look().map(|(at, _)| self.started_at.saturating_add(millis(at)));
@@ -30,9 +41,7 @@ impl UploadActor {
             self.look_at = Some(at);
             self.roster.look_by(&self.name, at);
         }
-        if !is_wanted {
-            self.stop_counting_as_writing();
-        }
+        self.make_room(&[]);
         if !is_expiring {
             self.lookers.clear();
         }
