@@ -25,7 +25,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | [`oci`] |
-//! | 1 | [`config`], [`telemetry`], [`clock`], [`hashing`], [`services`] |
+//! | 1 | [`config`], [`telemetry`], [`clock`], [`hashing`], [`services`], [`text`] |
 //! | 2 | [`storage`], [`client`], [`layout`] |
 //! | 3 | [`content`], [`transfer`] |
 //! | 4 | [`upload`] |
@@ -52,5 +52,6 @@ pub mod registry;
 pub mod services;
 pub mod storage;
 pub mod telemetry;
+pub mod text;
 pub mod transfer;
 pub mod upload;

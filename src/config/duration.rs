@@ -9,11 +9,11 @@ use serde::{Deserialize, Deserializer, Serializer, de};
 const UNITS_IN_MILLISECONDS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&print(*duration))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a time with its unit, such as 250ms, 30s, 5m or 1h30m")]
     enum ZeroOrText<'a> {
@@ -31,7 +31,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 }
 
 /// A sum of whole numbers, each with its unit; only zero needs none.
-fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -50,7 +50,7 @@ fn parse(text: &str) -> Option<Duration> {
 }
 
 /// In the greatest unit that needs no fraction; below a millisecond nothing is configured.
-fn print(duration: Duration) -> String {
+pub(crate) fn print(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     if milliseconds == 0 {
         return "0s".to_owned();

@@ -5,12 +5,12 @@
 //! defaults, in this order, and refuses what it does not know and what contradicts itself.
 
 mod blobs;
-mod byte_size;
+pub(crate) mod byte_size;
 mod cache;
 mod check;
 mod check_uploads;
 mod difference;
-mod duration;
+pub(crate) mod duration;
 mod error;
 pub(crate) mod fuzzing;
 mod hashing;
@@ -20,7 +20,7 @@ mod log;
 mod log_filter;
 mod manifests;
 mod network;
-mod optional;
+pub(crate) mod optional;
 mod repository_pattern;
 mod socket_addr;
 mod sources;

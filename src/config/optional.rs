@@ -1,7 +1,7 @@
 //! Values that need not be said, in the forms of `duration` and `byte_size`.
 
 /// A time, or nothing.
-pub(super) mod duration {
+pub(crate) mod duration {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
@@ -24,7 +24,7 @@ pub(super) mod duration {
 }
 
 /// A size, or nothing.
-pub(super) mod byte_size {
+pub(crate) mod byte_size {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::config::byte_size;

@@ -225,6 +225,10 @@ impl Uploads for FakeRepository {
         }
         Ok(Box::new(FakeUpload { registry: self.registry.clone(), id }))
     }
+
+    async fn reopen(&self, ticket: &str) -> Result<Box<dyn Upload>, RegistryError> {
+        self.resume(ticket.parse().map_err(|_| RegistryError::UploadUnknown)?).await
+    }
 }
 
 struct FakeUpload {
@@ -258,6 +262,10 @@ impl FakeUpload {
 impl Upload for FakeUpload {
     fn id(&self) -> UploadId {
         self.id
+    }
+
+    fn ticket(&self) -> String {
+        self.id.to_string()
     }
 
     async fn status(&self) -> Result<UploadStatus, RegistryError> {

@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 
 /// The closed list of error codes that a response may carry.
 ///
@@ -38,7 +40,30 @@ pub enum ErrorCode {
     Unknown,
 }
 
+/// The text is none of the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorCodeError;
+
 impl ErrorCode {
+    /// Every code there is.
+    pub const ALL: [ErrorCode; 15] = [
+        ErrorCode::BlobUnknown,
+        ErrorCode::BlobUploadInvalid,
+        ErrorCode::BlobUploadUnknown,
+        ErrorCode::DigestInvalid,
+        ErrorCode::ManifestBlobUnknown,
+        ErrorCode::ManifestInvalid,
+        ErrorCode::ManifestUnknown,
+        ErrorCode::NameInvalid,
+        ErrorCode::NameUnknown,
+        ErrorCode::SizeInvalid,
+        ErrorCode::Unauthorized,
+        ErrorCode::Denied,
+        ErrorCode::Unsupported,
+        ErrorCode::TooManyRequests,
+        ErrorCode::Unknown,
+    ];
+
     /// The code as it stands in a response's body.
     pub fn as_str(self) -> &'static str {
         self.row().0
@@ -77,3 +102,19 @@ impl fmt::Display for ErrorCode {
         f.write_str(self.as_str())
     }
 }
+
+impl FromStr for ErrorCode {
+    type Err = ErrorCodeError;
+
+    fn from_str(text: &str) -> Result<Self, ErrorCodeError> {
+        ErrorCode::ALL.into_iter().find(|code| code.as_str() == text).ok_or(ErrorCodeError)
+    }
+}
+
+impl fmt::Display for ErrorCodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("code is none of the distribution specification's")
+    }
+}
+
+impl Error for ErrorCodeError {}

@@ -18,7 +18,7 @@ mod upload_id;
 pub use algorithm::Algorithm;
 pub use descriptor::Descriptor;
 pub use digest::{Digest, DigestError};
-pub use error_code::ErrorCode;
+pub use error_code::{ErrorCode, ErrorCodeError};
 pub use manifest::{Manifest, ManifestError};
 pub use manifest_type::{ManifestType, stored_media_type};
 pub use name::{NameError, RepositoryName};

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -58,7 +59,7 @@ pub enum RegistryError {
     /// A limit on uploads is reached; try again later.
     OverLimit {
         /// The configuration key of the limit.
-        limit: &'static str,
+        limit: Cow<'static, str>,
         /// Its value.
         value: u64,
         /// When.
@@ -96,12 +97,16 @@ pub enum RegistryError {
     Unavailable(String),
     /// The registry's own fault; the text is for the log only.
     Internal(String),
-    /// A registry on the other side of HTTP answered with this code.
+    /// A registry on the other side of HTTP answered with what none of the others says.
     Remote {
-        /// Its code.
+        /// Its code; [`ErrorCode::Unknown`] stands for those that the specification has not.
         code: ErrorCode,
-        /// Its message.
+        /// Its message, with its own code where that is none of the specification's.
         message: String,
+        /// When to try again, where it says so.
+        retry_after: Option<Duration>,
+        /// The client's own error.
+        source: Option<Box<dyn Error + Send + Sync>>,
     },
 }
 
@@ -143,9 +148,18 @@ impl fmt::Display for RegistryError {
             RegistryError::StorageFull => f.write_str("storage is full"),
             RegistryError::Unavailable(cause) => write!(f, "registry is not available: {cause}"),
             RegistryError::Internal(cause) => write!(f, "registry failed: {cause}"),
-            RegistryError::Remote { code, message } => write!(f, "registry answered {code}: {message}"),
+            // It tells what was asked, too.
+            RegistryError::Remote { source: Some(source), .. } => source.fmt(f),
+            RegistryError::Remote { code, message, .. } => write!(f, "registry answered {code}: {message}"),
         }
     }
 }
 
-impl Error for RegistryError {}
+impl Error for RegistryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RegistryError::Remote { source: Some(source), .. } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}

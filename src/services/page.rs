@@ -3,7 +3,7 @@
 /// Source: distribution-spec, "Content Discovery": `n` and `last`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageRequest {
-    /// At most so many; `None`: as many as the registry gives at once.
+    /// At most so many; `None`: as many as the registry gives at once. Zero gives nothing, and nothing after it.
     pub limit: Option<usize>,
     /// Only what comes after this one in the order of the list; it need not exist.
     pub last: Option<String>,

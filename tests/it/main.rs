@@ -18,6 +18,7 @@
 //! | `Location` behind a proxy, HTTP/2, TLS | `transport` |
 //! | errors in one form, limits, hostile input | `errors`, `hostile` |
 //! | connections that break at every place, requests that come twice | `chaos` |
+//! | one suite of all services, in process and by the client | `services` |
 //! | the admin address and the metrics' names | `admin`, `admin_uploads`, `admin_reload` |
 //! | the program's commands for operators | `cli_uploads` |
 //! | files as distribution lays them out | `layout` |
@@ -88,6 +89,7 @@ mod pushes;
 mod referrers;
 mod restarts;
 mod resume;
+mod services;
 mod sizes;
 mod tags;
 mod transport;

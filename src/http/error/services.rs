@@ -92,7 +92,13 @@ impl From<RegistryError> for ApiError {
                 ApiError::unavailable("registry is not available, try again", Some(message))
             }
             RegistryError::Internal(_) => ApiError::internal(message),
-            RegistryError::Remote { code, message } => ApiError::new(remote_status(code), code, message),
+            RegistryError::Remote { code, message, retry_after, .. } => {
+                let error = ApiError::new(remote_status(code), code, message);
+                match retry_after {
+                    Some(retry_after) => error.with_retry_after(retry_after),
+                    None => error,
+                }
+            }
         }
     }
 }

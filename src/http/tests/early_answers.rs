@@ -58,7 +58,8 @@ async fn an_early_answer_closes_and_reads_no_more_of_the_body() {
 #[tokio::test]
 async fn limits_and_policies_answer_before_the_body_and_close() {
     type Refusal = (fn() -> RegistryError, u16);
-    let over_limit = || RegistryError::OverLimit { limit: "max_open", value: 1, retry_after: Duration::from_secs(7) };
+    let over_limit =
+        || RegistryError::OverLimit { limit: "max_open".into(), value: 1, retry_after: Duration::from_secs(7) };
     let chunked = "Host: t\r\nTransfer-Encoding: chunked\r\n\r\n";
     let refusals: [Refusal; 4] = [
         (over_limit, 429),

@@ -33,7 +33,11 @@ async fn every_failure_of_a_service_has_its_status_and_code() {
         (|_| RegistryError::PolicyStruck { policy: "min_rate" }, 408, "BLOB_UPLOAD_INVALID"),
         (|_| RegistryError::PolicyStruck { policy: "max_size" }, 413, "SIZE_INVALID"),
         (
-            |_| RegistryError::OverLimit { limit: "max_open", value: 3, retry_after: Duration::from_millis(1001) },
+            |_| RegistryError::OverLimit {
+                limit: "max_open".into(),
+                value: 3,
+                retry_after: Duration::from_millis(1001),
+            },
             429,
             "TOOMANYREQUESTS",
         ),
@@ -47,7 +51,16 @@ async fn every_failure_of_a_service_has_its_status_and_code() {
         (|_| RegistryError::StorageFull, 507, "UNKNOWN"),
         (|_| RegistryError::Unavailable("/secret/path".into()), 503, "UNKNOWN"),
         (|_| RegistryError::Internal("/secret/path".into()), 500, "UNKNOWN"),
-        (|_| RegistryError::Remote { code: ErrorCode::Denied, message: "no".into() }, 403, "DENIED"),
+        (
+            |_| RegistryError::Remote {
+                code: ErrorCode::Denied,
+                message: "no".into(),
+                retry_after: None,
+                source: None,
+            },
+            403,
+            "DENIED",
+        ),
     ];
     for (error, status, code) in table {
         server.registry.fail_with(move || error(digest_of(b"x")));
@@ -90,7 +103,7 @@ async fn policies_are_named_in_the_detail() {
             json!({"reason": "expired", "policy": "max_size"}),
         ),
         (
-            || RegistryError::OverLimit { limit: "max_open", value: 3, retry_after: Duration::from_secs(1) },
+            || RegistryError::OverLimit { limit: "max_open".into(), value: 3, retry_after: Duration::from_secs(1) },
             "limit of uploads is reached: max_open 3",
             json!({"limit": "max_open", "value": 3}),
         ),

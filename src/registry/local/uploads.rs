@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::LocalRepository;
-use crate::oci::{Algorithm, Digest, UploadId};
+use crate::content::Content;
+use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
 use crate::registry::{RegistryError, StartPoint, Upload, UploadStatus, UploadWriter, Uploads, WriteRequest};
 use crate::storage::StorageErrorKind;
 use crate::upload::{Progress, Start, UploadError, UploadHandle, WriteOptions, Writer};
@@ -12,6 +13,8 @@ use crate::upload::{Progress, Start, UploadError, UploadHandle, WriteOptions, Wr
 struct LocalUpload {
     handle: UploadHandle,
     client: Option<IpAddr>,
+    repository: RepositoryName,
+    content: Content,
 }
 
 struct LocalWriter {
@@ -22,11 +25,22 @@ struct LocalWriter {
 impl Uploads for LocalRepository {
     async fn start(&self, algorithm: Algorithm) -> Result<Box<dyn Upload>, RegistryError> {
         let (handle, _) = self.engine.begin(&self.name, algorithm, self.caller.address).await?;
-        Ok(Box::new(LocalUpload { handle, client: self.caller.address }))
+        Ok(self.upload(handle))
     }
 
     async fn resume(&self, id: UploadId) -> Result<Box<dyn Upload>, RegistryError> {
-        Ok(Box::new(LocalUpload { handle: self.engine.upload(&self.name, id), client: self.caller.address }))
+        Ok(self.upload(self.engine.upload(&self.name, id)))
+    }
+
+    async fn reopen(&self, ticket: &str) -> Result<Box<dyn Upload>, RegistryError> {
+        self.resume(ticket.parse().map_err(|_| RegistryError::UploadUnknown)?).await
+    }
+}
+
+impl LocalRepository {
+    fn upload(&self, handle: UploadHandle) -> Box<dyn Upload> {
+        let (repository, content) = (self.name.clone(), self.content.clone());
+        Box::new(LocalUpload { handle, client: self.caller.address, repository, content })
     }
 }
 
@@ -34,6 +48,10 @@ impl Uploads for LocalRepository {
 impl Upload for LocalUpload {
     fn id(&self) -> UploadId {
         self.handle.id()
+    }
+
+    fn ticket(&self) -> String {
+        self.handle.id().to_string()
     }
 
     async fn status(&self) -> Result<UploadStatus, RegistryError> {
@@ -65,7 +83,18 @@ impl Upload for LocalUpload {
             discard_on_cut: false,
             client: self.client,
         };
-        Ok(self.handle.write(options).await?.commit(digest).await?)
+        let committed = match self.handle.write(options).await {
+            Ok(writer) => writer.commit(digest).await,
+            Err(error) => Err(error),
+        };
+        match committed {
+            // An earlier one has ended it.
+            Err(UploadError::Unknown) => {
+                let size_bytes = self.content.blobs().stat(&self.repository, digest).await?;
+                size_bytes.ok_or(RegistryError::UploadUnknown)
+            }
+            committed => Ok(committed?),
+        }
     }
 
     async fn cancel(&self) -> Result<(), RegistryError> {
@@ -104,7 +133,7 @@ impl From<UploadError> for RegistryError {
             UploadError::Struck { policy } => RegistryError::PolicyStruck { policy: policy.as_str() },
             UploadError::TooLarge { limit_bytes } => RegistryError::TooLarge { limit_bytes },
             UploadError::OverLimit { limit, value, retry_after } => {
-                RegistryError::OverLimit { limit, value, retry_after }
+                RegistryError::OverLimit { limit: limit.into(), value, retry_after }
             }
             UploadError::LowSpace => RegistryError::StorageLow,
             UploadError::Busy { retry_after } => RegistryError::Busy { retry_after },
