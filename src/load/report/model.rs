@@ -22,12 +22,18 @@ pub struct Report {
     pub duration_seconds: f64,
     /// Ctrl-C ended it before its time.
     pub interrupted: bool,
-    /// What was to be done, as a plan file says it, defaults included.
+    /// What was to be done, as a plan file says it, defaults included. A list of them in a report of several machines
+    /// that did not do the same.
     pub plan: serde_json::Value,
     /// The machines that the load came from.
     pub machines: Vec<Machine>,
-    /// The load tester's own processes while something was measured.
+    /// The load tester's own process while something was measured; of several machines all of them, with the share of
+    /// the busiest one.
     pub generator: Process,
+    /// What the run itself has to say: tasks that were begun late, content that was left, figures that could not be had,
+    /// machines that were added up.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The registries, in the plan's order.
     pub targets: Vec<Target>,
 }
@@ -62,10 +68,13 @@ pub struct Target {
     pub measured_seconds: f64,
     /// When it had its turns.
     pub turns: Vec<Turn>,
-    /// Single requests by operation (`blob.patch`, `blob.get`, `manifest.put`, …).
+    /// Single requests by operation (`upload.patch`, `blob.get`, `manifest.put`, …).
     pub operations: BTreeMap<String, Operation>,
     /// Whole tasks by workload (`push-streamed`, `resume`, …).
     pub workloads: BTreeMap<String, Workload>,
+    /// How well the load tester kept to the times at which tasks were due.
+    #[serde(default)]
+    pub starts: Starts,
     /// What went wrong.
     pub errors: Vec<ErrorCount>,
     /// Uploads that were cut and gone on with.
@@ -131,6 +140,18 @@ pub struct Workload {
     pub latency: Latency,
 }
 
+/// Tasks that were due at a time of their own (an open loop), and how well it was kept; zeros where workers went on as
+/// soon as they could.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Starts {
+    /// How many were due.
+    pub due: u64,
+    /// How many of them began more than ten milliseconds late, because nobody was free to do them.
+    pub late: u64,
+    /// From when each was due to when it began.
+    pub lateness: Latency,
+}
+
 /// Errors of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorCount {
@@ -183,7 +204,7 @@ pub struct Connections {
     pub failed: u64,
     /// How many broke that nobody cut on purpose.
     pub broken: u64,
-    /// How many were open at once at most.
+    /// How many were open at once at most; of several machines the sum of theirs.
     pub peak: u64,
     /// How long it took to open one.
     pub connect: Latency,
@@ -235,6 +256,20 @@ pub enum FindingKind {
     Accepted,
 }
 
+impl FindingKind {
+    /// As it stands in the document.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FindingKind::Missing => "missing",
+            FindingKind::WrongSize => "wrong-size",
+            FindingKind::WrongBytes => "wrong-bytes",
+            FindingKind::LostBytes => "lost-bytes",
+            FindingKind::WrongOffset => "wrong-offset",
+            FindingKind::Accepted => "accepted",
+        }
+    }
+}
+
 /// What a process used while something was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
@@ -262,7 +297,8 @@ pub struct Process {
     pub involuntary_switches: u64,
 }
 
-/// A second of a target's turn.
+/// A second of a target's turn. Added up from several machines, its `p50_us` is their mean, weighted by requests, and its
+/// `p99_us` the greatest of theirs: samples hold no histograms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// When it began.
