@@ -120,7 +120,7 @@ start_longshore() { # ROOT_FOLDER [STORAGE]: sets REGISTRY and SERVER_PID
     --admin-addr "127.0.0.1:$admin" "${storage[@]}"
 }
 
-start_server() { # PORT COMMAND...: waits until /v2/ answers
+start_server() { # PORT COMMAND...: waits until /v2/ answers, be it that it wants to know who asks
   local port=$1 log=$WORK/server-$1.log
   shift
   "$@" </dev/null >"$log" 2>&1 &
@@ -128,7 +128,7 @@ start_server() { # PORT COMMAND...: waits until /v2/ answers
   RUNNING+=("$SERVER_PID")
   REGISTRY=127.0.0.1:$port
   local deadline=$((SECONDS + 30))
-  until curl -fsS -o /dev/null "http://$REGISTRY/v2/" 2>/dev/null; do
+  until [[ $(curl -sS -o /dev/null -w '%{http_code}' "http://$REGISTRY/v2/" 2>/dev/null) =~ ^(200|401)$ ]]; do
     kill -0 "$SERVER_PID" 2>/dev/null || { cat "$log" >&2; die "$1 ended at its start"; }
     ((SECONDS < deadline)) || { cat "$log" >&2; die "$1 does not answer on $REGISTRY"; }
     sleep 0.1
