@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use longshore::config::{Setting, Sources};
 
 use super::admin_client::AdminArguments;
+use super::load::{self, LoadArguments};
 use super::uploads::UploadsCommand;
 
 const EXAMPLES: &str = "\
@@ -55,13 +56,25 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Serve the registry until SIGTERM or Ctrl-C
     #[command(after_help = SOURCES_OF_THE_CONFIGURATION)]
-    Serve(ConfigArguments),
+    Serve(ServeArguments),
     /// Print the configuration that is in force, or what is wrong with it
     #[command(after_help = SOURCES_OF_THE_CONFIGURATION)]
     CheckConfig(ConfigArguments),
     /// Look at the uploads of a registry that runs, and end them
     #[command(subcommand, after_help = super::uploads::EXAMPLES)]
     Uploads(UploadsCommand),
+    /// Put registries under load and measure how they take pushes
+    #[command(after_help = load::NOTES, arg_required_else_help = true)]
+    Load(Box<LoadArguments>),
+    /// Push a layout or a file to a registry
+    #[command(after_help = super::push::EXAMPLES)]
+    Push(super::push::PushArguments),
+    /// Pull from a registry into a layout
+    #[command(after_help = super::pull::EXAMPLES)]
+    Pull(super::pull::PullArguments),
+    /// Copy between registries and layouts
+    #[command(after_help = super::copy::EXAMPLES)]
+    Copy(super::copy::Arguments),
     /// Let a registry that runs read its configuration again
     #[command(after_help = EXAMPLES_OF_RELOAD)]
     Reload(AdminArguments),
@@ -72,6 +85,16 @@ pub(super) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub(super) config: ConfigArguments,
+    /// End when standard input does, as on SIGTERM: for a program that starts a registry of its own, which is not to
+    /// outlive it
+    #[arg(long)]
+    pub(super) until_stdin_ends: bool,
 }
 
 #[derive(Args)]

@@ -8,6 +8,9 @@ const WRONG_USE: u8 = 64;
 /// Ended by a signal, as a shell says it of a process that Ctrl-C killed.
 pub(super) const INTERRUPTED: u8 = 130;
 
+/// The same for SIGTERM.
+pub(super) const TERMINATED: u8 = 143;
+
 /// Says what the parser has to say: help is no error.
 pub(super) fn of_usage(error: &clap::Error) -> ExitCode {
     let printed = error.print();

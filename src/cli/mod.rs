@@ -3,10 +3,16 @@
 mod admin_client;
 mod admin_types;
 mod arguments;
+mod copy;
 mod exit;
+mod load;
+mod pull;
+mod push;
 mod reload;
 mod serve;
+mod stdin;
 mod text;
+mod transfer;
 mod uploads;
 
 use std::ffi::OsString;
@@ -26,14 +32,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: Vec<(OsSt
     };
     match command {
         Command::Serve(arguments) => {
-            let sources = arguments.sources(environment);
+            let sources = arguments.config.sources(environment);
             match Config::load(&sources) {
-                Ok(config) => serve::serve(config, sources),
+                Ok(config) => serve::serve(config, sources, arguments.until_stdin_ends),
                 Err(error) => exit::of_configuration(&error),
             }
         }
         Command::CheckConfig(arguments) => check_config(&arguments, environment),
         Command::Uploads(command) => uploads::run(command, &matches, environment),
+        Command::Load(arguments) => load::run(*arguments),
+        Command::Push(arguments) => push::push(&arguments, &environment),
+        Command::Pull(arguments) => pull::pull(&arguments, &environment),
+        Command::Copy(arguments) => copy::copy(&arguments, &environment),
         Command::Reload(admin) => reload::reload(&admin),
         Command::Version => print(format!("longshore {}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
         Command::Completions { shell } => {

@@ -1,18 +1,18 @@
 //! `longshore serve`.
 
+use std::future::pending;
 use std::process::ExitCode;
-
 use std::sync::Arc;
 
 use longshore::app::{App, Reloader, start_log};
 use longshore::config::{Config, Sources};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit;
+use super::{exit, stdin};
 
-/// Serves until SIGTERM or SIGINT. A second one does not wait for running requests. SIGHUP reloads the configuration from
-/// `sources`, which `config` was loaded from.
-pub(super) fn serve(config: Config, sources: Sources) -> ExitCode {
+/// Serves until SIGTERM or SIGINT, or until standard input ends if told so. A second signal does not wait for running
+/// requests. SIGHUP reloads the configuration from `sources`, which `config` was loaded from.
+pub(super) fn serve(config: Config, sources: Sources, until_stdin_ends: bool) -> ExitCode {
     if let Err(error) = start_log(&config.log) {
         return exit::of_failure(&error);
     }
@@ -36,7 +36,10 @@ pub(super) fn serve(config: Config, sources: Sources) -> ExitCode {
                 _ = interrupt.recv() => {}
             }
         };
-        told_to_end().await;
+        tokio::select! {
+            () = told_to_end() => {}
+            () = async { if until_stdin_ends { stdin::ended().await } else { pending().await } } => {}
+        }
         log::info!(grace:?; "stopping when running requests have ended; another signal stops at once");
         tokio::select! {
             () = app.stop() => ExitCode::SUCCESS,

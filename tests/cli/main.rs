@@ -1,12 +1,16 @@
-//! The commands that speak to a registry that runs: the real program against an admin server with canned answers.
+//! Commands: those that speak to a registry that runs, against an admin server with canned answers; those that push and
+//! pull, against the real program.
 
 mod fake_admin;
 mod listing;
+mod loads;
 mod purging;
 mod refusals;
 mod reloading;
+mod reports;
 mod steering;
 mod terminal;
+mod transfers;
 mod watching;
 
 use std::process::{Command, Output, Stdio};
