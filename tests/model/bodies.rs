@@ -9,7 +9,7 @@ use longshore::upload::{ListUploads, Start, UploadError, UploadState, WriteOptio
 use crate::random::layer;
 use crate::steps::everything;
 use crate::upload::{Fate, Upload, digest_of};
-use crate::world::{Body, World};
+use crate::world::{Body, HANGS_AFTER, World};
 
 impl World {
     /// A client asks for the right to write.
@@ -154,7 +154,7 @@ impl World {
                 return;
             }
             // One of them may have come to its end just between.
-            if began.elapsed().as_secs() > 5 {
+            if began.elapsed() > HANGS_AFTER {
                 self.violated(format!("{writing} uploads are written to and {counted} counted"));
             }
             tokio::task::yield_now().await;
@@ -372,7 +372,7 @@ impl World {
             if self.uploads[index].may_have_expired() || !self.uploads[index].commits.is_empty() {
                 return;
             }
-            if began.elapsed().as_secs() > 20 {
+            if began.elapsed() > HANGS_AFTER {
                 self.violated(format!("upload {index}: a dropped writer's bytes up to {expected} never came"));
             }
             tokio::task::yield_now().await;

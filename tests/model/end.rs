@@ -1,6 +1,6 @@
 //! The end of a run: everything is ended, and then nothing is left but what was committed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use longshore::oci::{Algorithm, RepositoryName};
 use longshore::storage::keys;
@@ -8,7 +8,7 @@ use longshore::storage::keys;
 use crate::policies;
 use crate::steps::everything;
 use crate::upload::digest_of;
-use crate::world::{REPOSITORIES, World};
+use crate::world::{HANGS_AFTER, REPOSITORIES, World};
 
 impl World {
     pub async fn end(&mut self) {
@@ -42,7 +42,7 @@ impl World {
             if listed.total == 0 && stored.is_empty() && self.engine.live_uploads() == 0 {
                 return;
             }
-            if began.elapsed() > Duration::from_secs(60) {
+            if began.elapsed() > HANGS_AFTER {
                 let live = self.engine.live_uploads();
                 let report = self.engine.scan_report();
                 self.violated(format!("left at the end: {listed:?}, stored {stored:?}, {live} live, {report:?}"));
@@ -79,7 +79,7 @@ impl World {
                 ("kept bytes", metrics.uploads_kept_bytes.get()),
             ];
             let Some((gauge, value)) = gauges.into_iter().find(|(_, value)| *value != 0) else { return };
-            if began.elapsed() > Duration::from_secs(10) {
+            if began.elapsed() > HANGS_AFTER {
                 self.violated(format!("at the end the gauge of uploads {gauge} is {value}"));
             }
             tokio::task::yield_now().await;

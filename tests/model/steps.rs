@@ -1,13 +1,13 @@
 //! Which step comes next, and those that are no writer's.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use longshore::oci::{Algorithm, RepositoryName};
 use longshore::upload::{ListUploads, Policy, SortUploads, Start, UploadError, WriteOptions};
 
 use crate::policies;
 use crate::upload::{Fate, Upload, digest_of};
-use crate::world::{REPOSITORIES, World, a_policys_time};
+use crate::world::{HANGS_AFTER, REPOSITORIES, World, a_policys_time};
 
 /// With so many uploads more of them are ended than begun.
 const MANY_UPLOADS: usize = 14;
@@ -303,7 +303,7 @@ impl World {
         while self.uploads[index].fate == Fate::Live {
             self.status(index).await;
             self.look().await;
-            if began.elapsed() > Duration::from_secs(20) {
+            if began.elapsed() > HANGS_AFTER {
                 self.violated(format!("upload {index} is overdue and does not expire"));
             }
         }

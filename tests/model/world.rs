@@ -24,8 +24,9 @@ use crate::upload::{Fate, Upload, millis};
 
 pub const REPOSITORIES: [&str; 2] = ["library/app", "team/tools/image"];
 
-/// What takes longer than this of real time hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+/// What takes longer than this of real time hangs, or never comes. A machine that is busy with other things may hold
+/// everything up for half a minute; what hangs does so for ever.
+pub const HANGS_AFTER: Duration = Duration::from_secs(180);
 
 /// How many of the last steps are told when something does not hold.
 const TOLD_STEPS: usize = 300;

@@ -12,6 +12,9 @@ const FIRST_AFTER: Duration = Duration::from_secs(1);
 /// After each step it rests this many times as long as the step took: a fifth of one core and disk at most.
 const REST: u32 = 4;
 
+/// What hangs for long, a storage or a machine that is busy with other things, is no reason to rest for minutes.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// Steps are added up before a rest, so that it is long enough to be one.
 const REST_FROM: Duration = Duration::from_millis(2);
 
@@ -60,17 +63,34 @@ impl Pace {
     }
 
     pub async fn rest(&mut self) {
-        self.worked += self.step.take().map_or(Duration::ZERO, |step| step.elapsed());
-        if !self.is_off && self.worked >= REST_FROM {
-            tokio::time::sleep(self.worked * REST).await;
-            self.worked = Duration::ZERO;
+        let worked = self.step.take().map_or(Duration::ZERO, |step| step.elapsed());
+        if let Some(rest) = self.rest_after(worked) {
+            tokio::time::sleep(rest).await;
         }
+    }
+
+    fn rest_after(&mut self, worked: Duration) -> Option<Duration> {
+        self.worked += worked;
+        if self.is_off || self.worked < REST_FROM {
+            return None;
+        }
+        Some((std::mem::take(&mut self.worked) * REST).min(LONGEST_REST))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_steps_are_added_up_and_long_ones_are_no_reason_to_rest_for_long() {
+        let millis = Duration::from_millis;
+        let mut pace = Pace::default();
+        assert_eq!((pace.rest_after(millis(1)), pace.rest_after(millis(2))), (None, Some(millis(12))));
+        assert_eq!(pace.rest_after(Duration::from_secs(60)), Some(LONGEST_REST));
+        assert_eq!(pace.rest_after(millis(1)), None);
+        assert_eq!(Pace::none().rest_after(Duration::from_secs(60)), None);
+    }
 
     #[test]
     fn the_jitter_is_a_tenth_at_most() {

@@ -107,15 +107,22 @@ async fn a_newcomer_takes_a_silent_writer_over() {
 
 #[actix::test]
 async fn a_newcomer_to_a_busy_upload_is_told_so() {
-    let driver = memory();
-    let engine = engine_that_takes_over_after(&driver, Duration::from_millis(200));
+    let (driver, clock) = (memory(), manual_clock());
+    let config = UploadsConfig { takeover_after: Duration::from_millis(200), ..no_policies() };
+    let engine = engine_with(&driver, &clock, config);
     let upload = begin(&engine).await;
     let mut writer = upload.write(options(Start::Current)).await.unwrap();
     let newcomer = upload.clone();
     let newcomer = actix::spawn(async move { newcomer.write(options(Start::Current)).await.map(drop) });
+    // Time goes on only with the bytes, so that the writer is never silent, however slow the machine is.
+    let mut sent = 0;
     while !newcomer.is_finished() {
         writer.send(Bytes::from_static(b"still here")).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sent += 10;
+        while offset(&upload).await < sent {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_millis(5));
     }
     assert!(matches!(newcomer.await.unwrap(), Err(UploadError::Busy { .. })));
     writer.finish().await.unwrap();
