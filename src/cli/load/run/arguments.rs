@@ -183,10 +183,10 @@ mod tests {
         RunArguments::from_arg_matches(&matches).unwrap()
     }
 
-    /// The keys that are no sections.
+    /// The keys that are no sections; a map that is empty by default is no section.
     fn leaves(value: &Value, key: &str, into: &mut Vec<String>) {
         match value {
-            Value::Object(section) => {
+            Value::Object(section) if !section.is_empty() => {
                 for (name, value) in section {
                     leaves(value, &if key.is_empty() { name.clone() } else { format!("{key}.{name}") }, into);
                 }
@@ -201,6 +201,10 @@ mod tests {
             "--target=a=127.0.0.1:1",
             "--embedded",
             "--control",
+            "--own-folder=data",
+            "--embedded-storage=memory",
+            "--embedded-durability=process",
+            "--embedded-set=uploads.idle_timeout=2s",
             "--workload=push-streamed weight=2",
             "--size=1MiB",
             "--duplicate-ratio=0.5",
