@@ -103,6 +103,7 @@ impl<'a> Connection<'a> {
         };
         self.with_body(head, id, &upload, |connection, upload| {
             let last = upload.size_bytes().saturating_sub(1);
+            drop(upload);
             let headers = format_args!("Location: /v2/{name}/blobs/uploads/{id}\r\nRange: 0-{last}\r\n");
             connection.answers.send("202 Accepted", headers, head.closes)?;
             Ok(next(head))
@@ -121,13 +122,18 @@ impl<'a> Connection<'a> {
         let Some(upload) = self.shared.store.upload(id) else {
             return self.refuse_whole(head, "404 Not Found", "BLOB_UPLOAD_UNKNOWN");
         };
-        self.with_body(head, id, &upload, |connection, upload| {
+        self.with_body(head, id, &upload, |connection, mut upload| {
             let is_right = digest.as_ref().is_ok_and(|digest| *digest == upload.digest());
+            let committed = match &digest {
+                Ok(digest) if is_right => connection.shared.store.commit(id, &mut upload, digest),
+                _ => Ok(()),
+            };
+            drop(upload);
             let Some(digest) = digest.ok().filter(|_| is_right) else {
                 connection.answers.refuse("400 Bad Request", "DIGEST_INVALID", head.closes)?;
                 return Ok(next(head));
             };
-            if let Err(error) = connection.shared.store.commit(id, upload, &digest) {
+            if let Err(error) = committed {
                 return connection.give_up(id, &error);
             }
             let headers = format_args!("Location: /v2/{name}/blobs/{digest}\r\nDocker-Content-Digest: {digest}\r\n");
@@ -185,18 +191,20 @@ impl<'a> Connection<'a> {
         Ok(next)
     }
 
-    /// Receives the request's body into an upload, and lets `answer` answer when it is whole.
+    /// Receives the request's body into an upload, and lets `answer` answer when it is whole. The upload is let go before
+    /// anything is answered, so that who has the answer can go on with it over another connection.
     fn with_body(
         &mut self,
         head: &Head<'_>,
         id: u64,
         upload: &Mutex<Upload>,
-        answer: impl FnOnce(&mut Self, &mut Upload) -> io::Result<Next>,
+        answer: impl FnOnce(&mut Self, MutexGuard<'_, Upload>) -> io::Result<Next>,
     ) -> io::Result<Next> {
         let Some(mut upload) = try_lock(upload) else {
             return self.refuse_whole(head, "409 Conflict", "BLOB_UPLOAD_INVALID");
         };
         if head.content_range.as_ref().is_some_and(|range| *range.start() != upload.size_bytes()) {
+            drop(upload);
             return self.refuse_whole(head, "416 Range Not Satisfiable", "BLOB_UPLOAD_INVALID");
         }
         let received = match BodyReader::of(head.body) {
@@ -204,8 +212,11 @@ impl<'a> Connection<'a> {
             body => self.go_on(head).and_then(|()| self.receive(body, &mut upload)),
         };
         match received {
-            Ok(End::Whole) => answer(self, &mut upload),
-            Ok(End::Malformed) => self.refuse("400 Bad Request", "BLOB_UPLOAD_INVALID"),
+            Ok(End::Whole) => answer(self, upload),
+            Ok(End::Malformed) => {
+                drop(upload);
+                self.refuse("400 Bad Request", "BLOB_UPLOAD_INVALID")
+            }
             Ok(End::NotYet | End::Broken) => Ok(Next::Close),
             Err(error) => {
                 drop(upload);
