@@ -46,7 +46,7 @@ fn target(name: &str, kind: TargetKind, latency_us: u64) -> Target {
         address: "http://127.0.0.1:5000".to_owned(),
         kind,
         measured_seconds: 10.0,
-        turns: vec![Turn { started_seconds: 0.0, ended_seconds: 10.0 }],
+        turns: vec![Turn { started_seconds: 0.0, ended_seconds: 10.0, ..Turn::default() }],
         operations: [("blob.patch".to_owned(), operation)].into(),
         workloads: [("push-streamed".to_owned(), workload)].into(),
         starts: Default::default(),

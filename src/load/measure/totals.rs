@@ -21,6 +21,11 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// How many tasks were done.
+    pub fn tasks(&self) -> u64 {
+        self.workloads.values().map(|tasks| tasks.count).sum()
+    }
+
     /// How many requests were answered as they should be.
     pub fn requests(&self) -> u64 {
         self.operations.values().map(|requests| requests.count).sum()

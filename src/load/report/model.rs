@@ -103,13 +103,24 @@ pub enum TargetKind {
     Control,
 }
 
-/// A part of the run that belonged to one target.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// A part of the run that belonged to one target, and what was done in it, so that turns can be set side by side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// When it began.
+    /// When it began, behind its warm-up.
     pub started_seconds: f64,
     /// When it ended.
     pub ended_seconds: f64,
+    /// How many tasks were done in it.
+    #[serde(default)]
+    pub tasks: u64,
+    /// How many requests were answered as they should be.
+    #[serde(default)]
+    pub requests: u64,
+    /// Bytes of content that its tasks moved.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The server's process; `None` where [`Target::server`] is, and where turns of several machines made this one.
+    pub server: Option<Process>,
 }
 
 /// Requests of one kind.

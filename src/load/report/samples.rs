@@ -133,7 +133,8 @@ pub(crate) fn process() -> Process {
 }
 
 pub(crate) fn turn(started_seconds: f64, ended_seconds: f64) -> Turn {
-    Turn { started_seconds, ended_seconds }
+    let server = Some(Process { user_cpu_seconds: 3.0, system_cpu_seconds: 1.0, ..process() });
+    Turn { started_seconds, ended_seconds, tasks: 50, requests: 200, bytes: 2 << 30, server }
 }
 
 fn sample(second: u32) -> Sample {

@@ -152,14 +152,24 @@ impl Runner<'_> {
         let generator = measuring.generator.map(ended).transpose();
         let (server, generator) = (self.noted(server).flatten(), self.noted(generator).flatten());
         let state = &mut self.states[target];
-        if let Some(server) = server {
-            state.server.add_turn(&server);
+        if let Some(server) = &server {
+            state.server.add_turn(server);
         }
         if let Some(generator) = generator {
             state.generator.add_turn(&generator);
         }
-        let second_of = |at: Instant| (at - self.started).as_secs_f64();
-        state.turns.push(Turn { started_seconds: second_of(measuring.since), ended_seconds: second_of(now) });
+        let (totals, second_of) = (state.recorder.totals(), |at: Instant| (at - self.started).as_secs_f64());
+        let before = |of: fn(&Turn) -> u64| state.turns.iter().map(of).sum::<u64>();
+        let bytes = totals.bytes() - before(|turn| turn.bytes);
+        let requests = totals.requests() - before(|turn| turn.requests);
+        state.turns.push(Turn {
+            started_seconds: second_of(measuring.since),
+            ended_seconds: second_of(now),
+            tasks: totals.tasks() - before(|turn| turn.tasks),
+            requests,
+            bytes,
+            server: server.map(|server| server.process(bytes, requests)),
+        });
         state.measured += now - measuring.since;
     }
 

@@ -153,12 +153,14 @@ fn ended<'a>(targets: impl Iterator<Item = &'a Target>) -> Many<u64> {
     sums
 }
 
-/// When anybody had a turn: the turns of all machines, those that meet made one.
+/// When anybody had a turn: the turns of all machines, those that meet made one. What the server used in such a one is
+/// not known: each machine watched it for a time of its own.
 fn turns(found: &[(Place<'_>, &Target)]) -> Vec<Turn> {
     let shifted = found.iter().flat_map(|(place, target)| {
         target.turns.iter().map(|turn| Turn {
             started_seconds: turn.started_seconds + place.shift_seconds,
             ended_seconds: turn.ended_seconds + place.shift_seconds,
+            ..turn.clone()
         })
     });
     let mut all: Vec<Turn> = shifted.collect();
@@ -168,6 +170,10 @@ fn turns(found: &[(Place<'_>, &Target)]) -> Vec<Turn> {
         match joined.last_mut() {
             Some(last) if turn.started_seconds <= last.ended_seconds => {
                 last.ended_seconds = last.ended_seconds.max(turn.ended_seconds);
+                last.tasks = last.tasks.saturating_add(turn.tasks);
+                last.requests = last.requests.saturating_add(turn.requests);
+                last.bytes = last.bytes.saturating_add(turn.bytes);
+                last.server = None;
             }
             _ => joined.push(turn),
         }

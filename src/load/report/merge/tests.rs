@@ -58,7 +58,10 @@ fn timelines_are_aligned_by_the_time_of_day() {
     assert_eq!(merged.started_at, "2026-11-21T09:00:04Z");
     assert_eq!(merged.duration_seconds, 35.5);
     let target = &merged.targets[0];
-    let turns: Vec<Turn> = [(0.0, 8.0), (10.0, 18.0)].map(|(from, to)| samples::turn(from, to)).into();
+    let both = Turn { tasks: 100, requests: 400, bytes: 4 << 30, server: None, ..Turn::default() };
+    let turns: Vec<Turn> = [(0.0, 8.0), (10.0, 18.0)]
+        .map(|(started_seconds, ended_seconds)| Turn { started_seconds, ended_seconds, ..both.clone() })
+        .into();
     assert_eq!(target.turns, turns);
     let at = |second: f64| *target.timeline.iter().find(|sample| sample.at_seconds == second).unwrap();
     let alone = Sample {

@@ -119,6 +119,9 @@ async fn targets_take_turns_and_connections_are_closed_between() {
         assert_eq!(target.turns.len(), 2);
         assert!(target.turns[0].ended_seconds <= target.turns[1].started_seconds);
         assert!((1.95..2.2).contains(&target.measured_seconds), "{}", target.measured_seconds);
+        let tasks: Vec<u64> = target.turns.iter().map(|turn| turn.tasks).collect();
+        assert!(tasks.iter().all(|tasks| (10..40).contains(tasks)), "each has tasks of its own: {tasks:?}");
+        assert_eq!(tasks.iter().sum::<u64>(), target.workloads.values().map(|workload| workload.count).sum::<u64>());
     }
     assert!(report.targets[0].turns[1].started_seconds >= report.targets[1].turns[0].ended_seconds);
 }
