@@ -19,6 +19,7 @@
 //! | errors in one form, limits, hostile input | `errors`, `hostile` |
 //! | connections that break at every place, requests that come twice | `chaos` |
 //! | one suite of all services, in process and by the client | `services` |
+//! | how few storage calls a request makes; that each byte is written once | `costs` |
 //! | the admin address and the metrics' names | `admin`, `admin_uploads`, `admin_reload` |
 //! | the program's commands for operators | `cli_uploads` |
 //! | files as distribution lays them out | `layout` |
@@ -71,6 +72,7 @@ mod catalog;
 mod chaos;
 mod cli_uploads;
 mod clients;
+mod costs;
 mod data_sets;
 mod deletes;
 mod disk;
