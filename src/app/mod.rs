@@ -20,9 +20,9 @@ pub use self::offline::purge_offline;
 use self::readiness::StorageReadiness;
 pub use self::reload::Reloader;
 use crate::clock::SystemClock;
-use crate::config::{Config, DurabilityPolicy, HashImplementation, Sources, StorageDriver};
+use crate::config::{Config, DurabilityPolicy, HashImplementation, HashLanes, Sources, StorageDriver};
 use crate::content::{Content, ContentOptions};
-use crate::hashing::{HashPool, Implementation};
+use crate::hashing::{HashPool, Implementation, LaneKernel, LanePlan};
 use crate::http::{self, AdminOptions, AdminServer, ApiServer, RunningServer, ServerOptions};
 use crate::oci::Algorithm;
 use crate::registry::{LocalRegistry, LocalRegistryOptions};
@@ -65,6 +65,8 @@ pub enum StartError {
     Http(http::StartError),
     /// No threads can be started.
     Threads(std::io::Error),
+    /// This processor lacks the instructions that `hashing.lanes` forces.
+    Lanes(LaneKernel),
 }
 
 impl App {
@@ -107,7 +109,9 @@ impl App {
         };
         let driver = storage::wrap(driver, &config.storage, &metrics);
         let content = Content::new(driver.clone(), content_options(&config), metrics.clone());
-        let engine = start_engine(&config, &driver, &content, &metrics, true)?;
+        let hashes = start_hashing(&config, &metrics)?;
+        let lanes = hashes.lanes();
+        let engine = start_engine(&config, &driver, &content, &metrics, hashes, true)?;
         // Before the first request, so that it meets what holds: whether there is room.
         engine.look_now().await;
         let reloader = sources.map(|sources| {
@@ -138,7 +142,7 @@ impl App {
         let api = ApiServer::start(api_options, api_listener).map_err(StartError::Http)?;
         log::info!(
             addr:% = api.local_addr(), admin_addr:% = admin.local_addr(), storage = driver.name(),
-            sha256 = Implementation::current(Algorithm::Sha256).as_str();
+            sha256 = Implementation::current(Algorithm::Sha256).as_str(), hash_lanes:% = lanes;
             "longshore serves"
         );
         Ok(App { api, admin, engine, driver, draining, shutdown_grace, reloader })
@@ -219,19 +223,32 @@ fn content_options(config: &Config) -> ContentOptions {
     }
 }
 
+fn start_hashing(config: &Config, metrics: &Metrics) -> Result<HashPool, StartError> {
+    let forced = |kernel| LanePlan::forced(kernel).ok_or(StartError::Lanes(kernel));
+    let plan = match config.hashing.lanes {
+        HashLanes::Auto => LanePlan::current(),
+        HashLanes::Single => LanePlan::SINGLE,
+        HashLanes::ShaNi => forced(LaneKernel::ShaNi)?,
+        HashLanes::Avx2 => forced(LaneKernel::Avx2)?,
+        HashLanes::Avx512 => forced(LaneKernel::Avx512)?,
+    };
+    let hashes = HashPool::start_with_lanes(config.hashing.threads, plan).map_err(StartError::Threads)?;
+    metrics.hash_lanes.set(plan.lanes() as i64);
+    Ok(hashes)
+}
+
 fn start_engine(
     config: &Config,
     driver: &SharedDriver,
     content: &Content,
     metrics: &Metrics,
+    hashes: HashPool,
     scans: bool,
 ) -> Result<Engine, StartError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let hash_threads = if config.hashing.threads == 0 { cores } else { config.hashing.threads };
     Ok(Engine::start(EngineOptions {
         driver: driver.clone(),
         blobs: content.blobs().clone(),
-        hashes: HashPool::start(hash_threads).map_err(StartError::Threads)?,
+        hashes,
         metrics: metrics.clone(),
         clock: Arc::new(SystemClock),
         uploads: config.uploads.clone(),
@@ -244,7 +261,7 @@ fn start_engine(
             DurabilityPolicy::Process | DurabilityPolicy::Commit => Durability::Process,
             DurabilityPolicy::Ack => Durability::Power,
         },
-        threads: cores,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
     }))
 }
 
@@ -255,6 +272,9 @@ impl fmt::Display for StartError {
             StartError::Bind { key, address, source } => write!(f, "{key}: cannot listen on {address}: {source}"),
             StartError::Http(error) => error.fmt(f),
             StartError::Threads(error) => write!(f, "cannot start threads: {error}"),
+            StartError::Lanes(kernel) => {
+                write!(f, "hashing.lanes: this processor has no instructions for {}", kernel.as_str())
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{StartError, content_options, open_storage, start_engine, storage};
+use super::{StartError, content_options, open_storage, start_engine, start_hashing, storage};
 use crate::config::Config;
 use crate::content::Content;
 use crate::telemetry::Metrics;
@@ -24,7 +24,8 @@ pub async fn purge_offline(
     let metrics = Metrics::unregistered();
     let driver = storage::wrap(open_storage(&config)?, &config.storage, &metrics);
     let content = Content::new(driver.clone(), content_options(&config), metrics.clone());
-    let engine = start_engine(&config, &driver, &content, &metrics, false)?;
+    let hashes = start_hashing(&config, &metrics)?;
+    let engine = start_engine(&config, &driver, &content, &metrics, hashes, false)?;
     // Nobody is served meanwhile, so it need not rest.
     engine.start_scan_without_rests(dry_run);
     loop {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub struct HashingConfig {
     /// Which code hashes.
     pub implementation: HashImplementation,
+    /// What hashes several uploads together.
+    pub lanes: HashLanes,
     /// How many threads hash; 0 takes as many as there are cores.
     pub threads: usize,
 }
@@ -21,4 +23,21 @@ pub enum HashImplementation {
     Sha2,
     /// The assembly of AWS-LC: best where it has none.
     AwsLc,
+}
+
+/// What hashes several uploads together on one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HashLanes {
+    /// Whatever is fastest for so many: by the processor's instructions and a measurement of some milliseconds at the start.
+    #[default]
+    Auto,
+    /// Nothing: each is hashed alone.
+    Single,
+    /// Two at once with SHA instructions.
+    ShaNi,
+    /// Eight at once with AVX2.
+    Avx2,
+    /// Sixteen at once with AVX-512.
+    Avx512,
 }

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use blobs::BlobsConfig;
 pub use cache::CacheConfig;
 pub use error::{ConfigError, Origin};
-pub use hashing::{HashImplementation, HashingConfig};
+pub use hashing::{HashImplementation, HashLanes, HashingConfig};
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
 pub use log_filter::{LogDirective, LogFilter, LogFilterError};

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub uploads_writing: Gauge,
     /// `longshore_uploads_ended_total`.
     pub uploads_ended: Family<EndLabels, Counter>,
+    /// `longshore_hash_lanes`: how many uploads one core hashes at once at most.
+    pub hash_lanes: Gauge,
     /// `longshore_blob_bytes_total`: blob bytes received (`in`) and sent (`out`).
     pub blob_bytes: Family<DirectionLabels, Counter>,
     /// `longshore_storage_operations_total`.
@@ -173,6 +175,7 @@ impl Metrics {
             reaper_lag: lag_histogram(),
             uploads_writing: Gauge::default(),
             uploads_ended: Family::default(),
+            hash_lanes: Gauge::default(),
             blob_bytes: Family::default(),
             storage_operations: Family::default(),
             storage_bytes: Family::default(),
@@ -189,6 +192,7 @@ impl Metrics {
         prefixed.register("uploads_writing", "Uploads that a request writes to", metrics.uploads_writing.clone());
         prefixed.register("uploads_ended", "Uploads that ended, by reason", metrics.uploads_ended.clone());
         metrics.register_uploads(prefixed);
+        prefixed.register("hash_lanes", "Uploads that one core hashes at once at most", metrics.hash_lanes.clone());
         prefixed.register("blob_bytes", "Blob bytes received and sent", metrics.blob_bytes.clone());
         prefixed.register("storage_operations", "Storage driver calls", metrics.storage_operations.clone());
         prefixed.register("storage_bytes", "Bytes read from and written to storage", metrics.storage_bytes.clone());
