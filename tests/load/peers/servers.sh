@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The registries that are set side by side, each on a fresh folder for each row.
+# The registries that are set side by side.
 
 # Set by start_all, one entry a registry.
 TARGETS=()
@@ -7,24 +7,54 @@ ADDRESSES=()
 PIDS=()
 
 NAMES=()      # of those that take part, in the table's order
+declare -A SYNCED=()  # by name, what it syncs of a push: `LEVEL<tab>WORDS`, see take
 
-install_all() { # sets NAMES, and says in $WORK/durability what each syncs: NAME<tab>WORDS
+install_all() {
   local variable
   install_peer debian
   install_peer v3
-  take longshore-process "nothing"
-  take longshore-commit "all that a commit answers for"
-  take docker-registry "data, at commit"
-  take distribution-v3 "data at each PATCH and at commit, links"
-  [[ -z ${PEER_ZOT:-} ]] || { need_program "$PEER_ZOT"; take zot "nothing (its default)"; }
-  [[ -z ${PEER_OLAREG:-} ]] || { need_program "$PEER_OLAREG"; take olareg "nothing"; }
-  for variable in "${!PEER_CMD_@}"; do take "$(name_of_command "$variable")" "unknown"; done
-  printf '%s\t%s\n' control "nothing" >>"$WORK/durability"
+  take longshore-process nothing "nothing"
+  take longshore-commit all "all that a commit answers for: data, record, links, folders"
+  take docker-registry data "data, at commit"
+  take distribution-v3 all "data at each PATCH and at commit, small files with their folder"
+  [[ -z ${PEER_ZOT:-} ]] || { need_program "$PEER_ZOT"; take zot nothing "nothing (its default)"; }
+  [[ -z ${PEER_OLAREG:-} ]] || { need_program "$PEER_OLAREG"; take olareg nothing "nothing"; }
+  for variable in "${!PEER_CMD_@}"; do take "$(name_of_command "$variable")" unknown "unknown"; done
 }
 
-take() { # NAME DURABILITY
+take() { # NAME LEVEL(nothing, data, all, unknown) WORDS
   NAMES+=("$1")
-  printf '%s\t%s\n' "$1" "$2" >>"$WORK/durability"
+  SYNCED[$1]=$2$'\t'$3
+}
+
+tell_registries() { # a line each: NAME<tab>LEVEL<tab>WORDS<tab>VERSION
+  local name
+  for name in "${NAMES[@]}"; do
+    printf '%s\t%s\t%s\n' "$name" "${SYNCED[$name]}" "$(version_of "$name" || echo unknown)"
+  done
+  printf 'control\tnothing\tnothing\t%s\n' "$(version_of longshore-process)"
+}
+
+version_of() { # NAME
+  case $1 in
+    longshore-*) echo "$("$LONGSHORE_BIN" --version) ($(commit_of_sources))" ;;
+    docker-registry | distribution-v3)
+      "$(peer_binary "$([[ $1 == docker-registry ]] && echo debian || echo v3)")" --version | awk '{print $NF}'
+      ;;
+    zot) "$PEER_ZOT" --version 2>&1 | grep -o 'v[0-9][0-9.a-z-]*' | head -n 1 ;;
+    olareg) "$PEER_OLAREG" version | awk '/^VCSTag/ {print $2}' ;;
+    *) echo unknown ;;
+  esac
+}
+
+commit_of_sources() {
+  git -C "$ROOT" describe --always --dirty --abbrev=10 2>/dev/null || echo "no repository"
+}
+
+tell_surroundings() { # NAME<tab>VALUE
+  printf 'date\t%s\nfile system\t%s\ncpu family\t%s\n' "$(date -u +%Y-%m-%d)" \
+    "$(df --output=fstype "$WORK" | tail -n 1)" \
+    "$(awk -F': *' '/^vendor_id|^cpu family|^model[[:space:]]*:/ {printf "%s ", $2} /^$/ {exit}' /proc/cpuinfo)"
 }
 
 need_program() { [[ -x $1 ]] || die "$1 is no program"; }
@@ -35,10 +65,10 @@ name_of_command() { # VARIABLE
   echo "${name//_/-}"
 }
 
-start_all() {
+start_all() { # NAME...: each on a fresh folder
   local name
   TARGETS=() ADDRESSES=() PIDS=()
-  for name in "${NAMES[@]}"; do
+  for name in "$@"; do
     mkdir -p "$WORK/data/$name"
     start_one "$name" "$WORK/data/$name"
     TARGETS+=("$name") ADDRESSES+=("$REGISTRY") PIDS+=("$SERVER_PID")
@@ -95,6 +125,8 @@ stop_all() { # by their ids; what they kept goes
   for pid in "${RUNNING[@]}"; do end_in_time "$pid"; done
   RUNNING=()
   rm -rf "$WORK/data"
+  # What is still to be written would be written in the next one's turn.
+  sync -f "$WORK"
 }
 
 end_in_time() { # PID: killed when it has not ended within ten seconds
