@@ -31,12 +31,14 @@
 //! | 4 | [`upload`] |
 //! | 5 | [`registry`] |
 //! | 6 | [`http`], [`load`] |
-//! | 7 | [`app`], `fuzzing` |
+//! | 7 | [`app`], `fuzzing`, `benching` |
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod app;
+#[doc(hidden)]
+pub mod benching;
 pub mod client;
 pub mod clock;
 pub mod config;

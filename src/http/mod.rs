@@ -10,6 +10,7 @@ mod access_log;
 mod activity;
 mod admin;
 mod answer;
+pub(crate) mod benching;
 mod body;
 mod conditions;
 mod connection;

@@ -22,6 +22,7 @@
 
 mod actor;
 mod ask;
+pub(crate) mod benching;
 mod engine;
 mod error;
 pub(crate) mod fuzzing;

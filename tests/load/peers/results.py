@@ -12,7 +12,7 @@ import sys
 
 from machine import processor_words
 from reports import Row, lines_of, markdown, median, number, ratios, spread
-from targets import BEST, OURS, outcomes
+from targets import BEST, OURS, TARGETS, outcomes
 
 # A cost is better below 1, a speed above.
 FIGURES = ("cpu", "speed", "memory", "p99")
@@ -55,7 +55,7 @@ def not_better(run):
                     continue
                 badness = 1 / median(told) if figure == "speed" else median(told)
                 if badness >= 1:
-                    cells = [row.title, words(row, figure), ours, best, spread(told), run.durability(row, ours, best)]
+                    cells = [row.title, words(row, figure), ours, best, run.durability(row, ours, best), spread(told)]
                     found.append((badness, cells))
     found.sort(key=lambda one: -one[0])
     return [cells for _, cells in found]
@@ -65,8 +65,9 @@ def of_target(run, outcome):
     target, row = outcome.target, outcome.row
     bound = f"{'at least' if target.figure == 'speed' else 'at most'} {outcome.bound:g}"
     against = f"{outcome.against} (best)" if target.against == BEST else outcome.against
-    return [row.title, words(row, target.figure), outcome.ours, against, bound, spread(outcome.ratios),
-            "yes" if outcome.is_met() else "**no**", run.durability(row, outcome.ours, outcome.against)]
+    return [row.title, words(row, target.figure), outcome.ours, against,
+            run.durability(row, outcome.ours, outcome.against), bound, spread(outcome.ratios),
+            "yes" if outcome.is_met() else "**no**"]
 
 
 def all_ratios(row):
@@ -90,7 +91,7 @@ def machine_lines(run):
     features = ", ".join(machine["cpu_features"]) or "none"
     yield f"- {machine['cpus']} processors: {processor_words(run.surroundings['cpu family'], machine['cpu'])}"
     yield f"- instructions that speed hashing up: {features}"
-    yield (f"- {number(machine['memory_bytes'] / 1024 ** 3)} GiB of memory, kernel {machine['kernel']}, storage on "
+    yield (f"- {number(machine['memory_bytes'] / 1024 ** 3)} GiB of memory, kernel {machine['kernel'].split('-')[0]}, storage on "
            f"{run.surroundings['file system']}")
     yield f"- on {run.surroundings['date']}; the load comes from the same machine, over its loopback"
 
@@ -105,13 +106,19 @@ def main(folder, names):
     print("\n## What was not better than the best peer\n")
     behind = not_better(run)
     if behind:
-        print("\n".join(markdown(["work", "figure", "longshore", "best peer", "ratio", "durability"], behind, 4)))
+        print("\n".join(markdown(["work", "figure", "longshore", "best peer", "durability", "ratio"], behind, 5)))
     else:
         print("Nothing: in every row each of CPU, speed, peak memory and p99 was better.")
     print("\n## Targets\n")
-    head = ["work", "figure", "longshore", "against", "target", "ratio", "met", "durability"]
-    print("\n".join(markdown(head, [of_target(run, outcome) for outcome in outcomes(run.rows)], 4)))
+    head = ["work", "figure", "longshore", "against", "durability", "target", "ratio", "met"]
+    found = outcomes(run.rows)
+    print("\n".join(markdown(head, [of_target(run, outcome) for outcome in found], 5)))
     print("\nThe best peer is the one with the best median of that figure in that row, whatever it syncs.")
+    told = {(outcome.target, outcome.ours) for outcome in found}
+    untold = sorted({f"{target.row} against {target.against}" for target in TARGETS for ours in target.ours
+                     if (target, ours) not in told})
+    if untold:
+        print(f"\nNot measured: {', '.join(untold)}.")
     print("\n## The machine\n")
     print("\n".join(machine_lines(run)))
     print("\n## Versions, and what is synced\n")

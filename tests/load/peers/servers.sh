@@ -28,9 +28,10 @@ take() { # NAME LEVEL(nothing, data, all, unknown) WORDS
 }
 
 tell_registries() { # a line each: NAME<tab>LEVEL<tab>WORDS<tab>VERSION
-  local name
+  local name version
   for name in "${NAMES[@]}"; do
-    printf '%s\t%s\t%s\n' "$name" "${SYNCED[$name]}" "$(version_of "$name" || echo unknown)"
+    version=$(version_of "$name") || true
+    printf '%s\t%s\t%s\n' "$name" "${SYNCED[$name]}" "${version:-unknown}"
   done
   printf 'control\tnothing\tnothing\t%s\n' "$(version_of longshore-process)"
 }
@@ -41,7 +42,7 @@ version_of() { # NAME
     docker-registry | distribution-v3)
       "$(peer_binary "$([[ $1 == docker-registry ]] && echo debian || echo v3)")" --version | awk '{print $NF}'
       ;;
-    zot) "$PEER_ZOT" --version 2>&1 | grep -o 'v[0-9][0-9.a-z-]*' | head -n 1 ;;
+    zot) "$PEER_ZOT" --version 2>&1 | sed -nE 's/.*"commit":"([^"]+)".*/\1/p' ;;
     olareg) "$PEER_OLAREG" version | awk '/^VCSTag/ {print $2}' ;;
     *) echo unknown ;;
   esac
