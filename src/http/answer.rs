@@ -1,5 +1,6 @@
 //! Answers: what handlers give back, and how it goes out.
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,10 +16,11 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::access_log::RequestRecord;
 use super::connection_state::ConnectionState;
+use super::direct::{DirectContent, DirectEnd};
 use super::error::ApiError;
 use super::request_id::REQUEST_ID;
 use crate::oci::Digest;
-use crate::registry::RegistryError;
+use crate::registry::{BlobSender, RegistryError};
 
 /// Docker's name for the digest of what an answer is about.
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -43,8 +45,13 @@ pub(super) enum Content {
     Length(u64),
     /// Some bytes.
     Whole(Bytes),
-    /// Bytes that come as they are read; `sent` counts them.
-    Stream { length: u64, stream: BoxStream<'static, Result<Bytes, RegistryError>>, sent: Counter },
+    /// Bytes that come as they are read, or go out by themselves; `sent` counts them.
+    Stream {
+        length: u64,
+        stream: BoxStream<'static, Result<Bytes, RegistryError>>,
+        sender: Option<Box<dyn BlobSender>>,
+        sent: Counter,
+    },
 }
 
 impl Answer {
@@ -118,16 +125,27 @@ impl Answer {
             response.force_close();
         }
         let has_body = !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let content = match self.content {
+        let mut content = match self.content {
             Content::Whole(bytes) if delivery.head_only => Content::Length(bytes.len() as u64),
             Content::Stream { length, .. } if delivery.head_only => Content::Length(length),
             content => content,
         };
+        let mut size = if has_body { BodySize::Sized(content.len()) } else { BodySize::None };
+        let connection = delivery.record.connection();
+        let direct = connection.as_deref().and_then(|connection| content.take_direct(connection));
+        if let Some(direct) = &direct {
+            // The length stands in the head, and actix-http gets no byte to count.
+            response.no_chunking(direct.length);
+            size = BodySize::Stream;
+        }
+        let sent_directly = direct.as_ref().map(|direct| Rc::clone(&direct.sent_bytes)).unwrap_or_default();
         let body = AnswerBody {
-            size: if has_body { BodySize::Sized(content.len()) } else { BodySize::None },
+            size,
             content,
+            direct: direct.map_or(Direct::No, Direct::Wanted),
+            sent_directly,
             pending: Bytes::new(),
-            connection: delivery.record.connection(),
+            connection,
             is_offering: false,
             record: delivery.record,
             _payload: delivery.payload,
@@ -145,18 +163,38 @@ impl Content {
             Content::Stream { length, .. } => *length,
         }
     }
+
+    /// What is to go past actix-http, if it can and there is any.
+    fn take_direct(&mut self, connection: &ConnectionState) -> Option<DirectContent> {
+        let Content::Stream { length, sender, sent, .. } = self else { return None };
+        let sender = sender.take()?;
+        let slot = connection.direct_slot()?;
+        Some(DirectContent { sender, length: *length, slot, sent_bytes: Rc::default(), sent: sent.clone() })
+    }
 }
 
 /// The body on its way out. It holds the request's payload and record until it is written.
 struct AnswerBody {
     size: BodySize,
     content: Content,
+    direct: Direct,
+    /// How many bytes went past actix-http.
+    sent_directly: Rc<Cell<u64>>,
     pending: Bytes,
     connection: Option<Rc<ConnectionState>>,
     /// The client has not taken the last piece yet.
     is_offering: bool,
     record: Rc<RequestRecord>,
     _payload: web::Payload,
+}
+
+/// What of a body goes past actix-http.
+enum Direct {
+    No,
+    /// The head is about to be written.
+    Wanted(DirectContent),
+    /// The connection has it.
+    Offered,
 }
 
 impl MessageBody for AnswerBody {
@@ -168,6 +206,11 @@ impl MessageBody for AnswerBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamBroke>>> {
         self.taken();
+        match ready!(self.poll_direct()) {
+            None => {}
+            Some(Ok(())) => return Poll::Ready(None),
+            Some(Err(broke)) => return Poll::Ready(Some(Err(broke))),
+        }
         if self.pending.is_empty() {
             let next = match &mut self.content {
                 Content::Empty | Content::Length(_) => None,
@@ -200,10 +243,33 @@ impl MessageBody for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         self.taken();
+        self.record.add_bytes_out(self.sent_directly.get());
+        if let (Direct::Offered, Some(connection)) = (&self.direct, &self.connection) {
+            connection.direct().cut();
+        }
     }
 }
 
 impl AnswerBody {
+    /// Waits for what goes past actix-http. Ready with `None` when the content is to be given as pieces, with the end of
+    /// the body otherwise.
+    fn poll_direct(&mut self) -> Poll<Option<Result<(), StreamBroke>>> {
+        let Some(connection) = self.connection.clone() else { return Poll::Ready(None) };
+        match std::mem::replace(&mut self.direct, Direct::No) {
+            Direct::No => return Poll::Ready(None),
+            Direct::Wanted(content) => connection.direct().offer(content),
+            Direct::Offered => {}
+        }
+        self.direct = Direct::Offered;
+        let end = ready!(connection.direct().poll_end());
+        self.direct = Direct::No;
+        Poll::Ready(match end {
+            DirectEnd::NotBegun => None,
+            DirectEnd::Sent => Some(Ok(())),
+            DirectEnd::Failed(error) => Some(Err(self.broke(&error.to_string()))),
+        })
+    }
+
     fn offer(&mut self) {
         self.is_offering = true;
         if let Some(connection) = &self.connection {

@@ -141,6 +141,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.state.direct().check_write()?;
         let written = self.transport.poll_write(cx, data);
         self.watch_write(cx, written)
     }
@@ -150,6 +151,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.state.direct().check_write()?;
         let written = self.transport.poll_write_vectored(cx, data);
         self.watch_write(cx, written)
     }
@@ -159,6 +161,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Transport::Plain(tcp) = &self.transport {
+            ready!(self.state.direct().poll_send(cx, tcp, self.limits.write_stall))?;
+        }
         self.transport.poll_flush(cx)
     }
 

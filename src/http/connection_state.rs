@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::activity::{Activity, ActivityGuard};
+use super::direct::{DirectSend, DirectSlot};
 
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {
@@ -30,10 +31,11 @@ pub(super) struct ConnectionState {
     end_is_welcome: Cell<bool>,
     /// Waits for that.
     end_waiting: Cell<Option<Waker>>,
+    direct: DirectSend,
 }
 
 impl ConnectionState {
-    pub(super) fn new(is_tls: bool, is_http2: bool, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(is_tls: bool, is_http2: bool, activity: Arc<Activity>, direct: DirectSend) -> Self {
         ConnectionState {
             is_tls,
             is_http2,
@@ -47,7 +49,18 @@ impl ConnectionState {
             moved_at: Cell::new(Instant::now()),
             end_is_welcome: Cell::new(true),
             end_waiting: Cell::new(None),
+            direct,
         }
+    }
+
+    /// What goes past actix-http.
+    pub(super) fn direct(&self) -> &DirectSend {
+        &self.direct
+    }
+
+    /// The right to send content past actix-http, where that can be: HTTP/1.1 in clear text, and not too many do.
+    pub(super) fn direct_slot(&self) -> Option<DirectSlot> {
+        if self.is_tls || self.is_http2 { None } else { self.direct.slot() }
     }
 
     pub(super) fn request_begins(&self) -> ActivityGuard {

@@ -1,6 +1,7 @@
 //! A registry in memory for this module's tests: one blob map, uploads that fail as they are told.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,8 @@ struct Shared {
     /// Commits wait for a permit.
     commits: Semaphore,
     takeover: Notify,
+    /// Bytes that senders of blobs sent.
+    sent_directly: AtomicU64,
 }
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ struct State {
     /// How often somebody asked where an upload stands.
     status_calls: u64,
     cut_streams: bool,
+    offer_senders: bool,
 }
 
 impl FakeRegistry {
@@ -52,6 +56,7 @@ impl FakeRegistry {
             received: AtomicU64::new(0),
             commits,
             takeover: Notify::new(),
+            sent_directly: AtomicU64::new(0),
         }))
     }
 
@@ -98,6 +103,21 @@ impl FakeRegistry {
     /// Blobs end before their length.
     pub(super) fn cut_streams(&self) {
         self.state().cut_streams = true;
+    }
+
+    /// Blobs come with a sender, too.
+    pub(super) fn offer_senders(&self) {
+        self.state().offer_senders = true;
+    }
+
+    /// How many bytes senders sent.
+    pub(super) fn sent_directly(&self) -> u64 {
+        self.0.sent_directly.load(Ordering::SeqCst)
+    }
+
+    /// How many hold on to the registry: its own handles, uploads and senders.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// Commits stand still until [`FakeRegistry::release_commits`].
@@ -194,7 +214,11 @@ impl Blobs for FakeRepository {
         let sent = if state.cut_streams { range.start..range.end / 2 } else { range.clone() };
         let piece = blob.slice(sent.start as usize..sent.end as usize);
         let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
-        Ok(BlobContent { size_bytes, range, modified, stream: Box::pin(stream::iter([Ok(piece)])) })
+        let sender = state.offer_senders.then(|| {
+            let length = range.end - range.start;
+            Box::new(FakeSender { registry: self.registry.clone(), rest: piece.clone(), length }) as Box<dyn BlobSender>
+        });
+        Ok(BlobContent { size_bytes, range, modified, stream: Box::pin(stream::iter([Ok(piece)])), sender })
     }
 
     async fn mount(&self, digest: &Digest, _from: Option<&RepositoryName>) -> Result<Option<u64>, RegistryError> {
@@ -204,6 +228,33 @@ impl Blobs for FakeRepository {
     async fn delete(&self, digest: &Digest) -> Result<(), RegistryError> {
         let removed = self.registry.state().blobs.remove(digest);
         removed.map(|_| ()).ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))
+    }
+}
+
+/// Sends what it has; that it is less than its length is an error.
+struct FakeSender {
+    registry: FakeRegistry,
+    rest: Bytes,
+    length: u64,
+}
+
+#[async_trait]
+impl BlobSender for FakeSender {
+    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, RegistryError> {
+        if self.rest.is_empty() && self.length > 0 {
+            return Err(RegistryError::Internal("the blob is too short".into()));
+        }
+        let piece = &self.rest[..self.rest.len().min(limit_bytes as usize)];
+        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+        let sent = match rustix::net::send(&*socket, piece, flags) {
+            Ok(sent) => sent,
+            Err(rustix::io::Errno::AGAIN) => 0,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let _ = self.rest.split_to(sent);
+        self.length -= sent as u64;
+        self.registry.0.sent_directly.fetch_add(sent as u64, Ordering::SeqCst);
+        Ok(Ok(sent as u64))
     }
 }
 

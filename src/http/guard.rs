@@ -13,12 +13,14 @@ use actix_http::error::DispatchError;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
 use super::connection::{Connection, ConnectionLimits};
 use super::connection_state::ConnectionState;
+use super::direct::DirectSend;
 use super::transport::Transport;
 
 /// How an HTTP/2 connection begins.
@@ -36,6 +38,8 @@ pub(super) struct Guard {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) http2_in_clear_text: bool,
     pub(super) activity: Arc<Activity>,
+    /// How many connections may send content directly at once.
+    pub(super) direct_slots: Arc<Semaphore>,
 }
 
 /// What actix-http needs to serve a connection.
@@ -50,7 +54,8 @@ impl Guard {
         let (transport, prefix, protocol) = begun.map_err(|_| DispatchError::SlowRequestTimeout)??;
         let is_tls = matches!(transport, Transport::Tls(_));
         let is_http2 = protocol == Protocol::Http2;
-        let state = Rc::new(ConnectionState::new(is_tls, is_http2, Arc::clone(&self.activity)));
+        let direct = DirectSend::new(Arc::clone(&self.direct_slots));
+        let state = Rc::new(ConnectionState::new(is_tls, is_http2, Arc::clone(&self.activity), direct));
         Ok((Connection::new(transport, prefix, state, self.limits), protocol, peer))
     }
 

@@ -16,6 +16,7 @@ mod conditions;
 mod connection;
 mod connection_state;
 mod content_range;
+mod direct;
 mod error;
 mod forwarded;
 pub(crate) mod fuzzing;

@@ -32,6 +32,11 @@ pub fn spare_open_files() -> usize {
     connection_limit(0, open_file_limit()) / 2
 }
 
+/// How many connections may have their socket open a second time at once: few enough not to be missed elsewhere.
+pub(super) fn second_socket_limit(open_files: Option<u64>) -> usize {
+    connection_limit(0, open_files) / 8
+}
+
 /// The limit that holds now.
 pub(super) fn open_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
@@ -48,5 +53,11 @@ mod tests {
         assert_eq!(connection_limit(5000, Some(1064)), 500);
         assert_eq!(connection_limit(0, Some(10)), 1);
         assert!(connection_limit(0, None) > 100_000);
+    }
+
+    #[test]
+    fn second_sockets_take_a_small_part() {
+        assert_eq!(second_socket_limit(Some(1064)), 62);
+        assert_eq!(second_socket_limit(Some(10)), 0);
     }
 }

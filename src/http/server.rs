@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderName;
 use actix_web::http::{ConnectionType, Method};
 use actix_web::{HttpRequest, HttpResponse, web};
+use tokio::sync::Semaphore;
 
 use super::access_log::RequestRecord;
 use super::activity::Activity;
@@ -19,7 +20,7 @@ use super::error::ApiError;
 use super::guard::Guard;
 use super::handlers;
 use super::listener::{self, Hosted, ListenerOptions, RunningServer};
-use super::open_files::{connection_limit, open_file_limit};
+use super::open_files::{connection_limit, open_file_limit, second_socket_limit};
 use super::query::Query;
 use super::request_id::request_id;
 use super::routes::Route;
@@ -103,6 +104,7 @@ pub(super) fn start(
         tls,
         http2_in_clear_text: config.h2c,
         activity: Arc::new(Activity::default()),
+        direct_slots: Arc::new(Semaphore::new(second_socket_limit(open_file_limit()))),
     };
     let shared = Shared {
         registry: options.registry,

@@ -4,8 +4,8 @@
 mod local;
 
 pub use crate::services::{
-    BlobContent, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Page, PageRequest, Precondition, PutManifest,
-    Referrers, ReferrersRequest, Registry, RegistryError, Repository, StartPoint, Tags, Upload, UploadStatus,
-    UploadWriter, Uploads, WriteRequest,
+    BlobContent, BlobSender, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Page, PageRequest, Precondition,
+    PutManifest, Referrers, ReferrersRequest, Registry, RegistryError, Repository, SharedSocket, StartPoint, Tags,
+    Upload, UploadStatus, UploadWriter, Uploads, WriteRequest,
 };
 pub use local::{LocalRegistry, LocalRegistryOptions};

@@ -1,6 +1,9 @@
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -80,6 +83,25 @@ pub struct BlobContent {
     pub modified: Option<SystemTime>,
     /// The bytes, in bounded pieces; an error ends it.
     pub stream: BoxStream<'static, Result<Bytes, RegistryError>>,
+    /// The same bytes for a socket, where there is a way that is cheaper than the stream; use one of the two.
+    pub sender: Option<Box<dyn BlobSender>>,
+}
+
+/// A socket that a call may hold on to after its caller has left.
+pub type SharedSocket = Arc<dyn AsFd + Send + Sync>;
+
+/// Sends an opened blob into a socket without its bytes passing through this process.
+#[async_trait]
+pub trait BlobSender: Send {
+    /// Sends the next bytes, at most `limit_bytes` (a few MiB) and not past the end of the opened range.
+    ///
+    /// `socket` is a non-blocking stream socket; it is never waited for. The inner result is the socket's: how many
+    /// bytes it took (fewer than could be sent when it takes no more now), or why it takes none any more. After an
+    /// error, or when this was cancelled, nothing can be made of the socket but to close it.
+    ///
+    /// # Errors
+    /// Faults of whatever keeps the blob, among them that it is shorter than its size said.
+    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, RegistryError>;
 }
 
 /// Uploads of a repository.

@@ -11,9 +11,9 @@ mod page;
 pub mod suite;
 
 pub use contract::{
-    BlobContent, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest, Referrers,
-    ReferrersRequest, Registry, Repository, StartPoint, Tags, Upload, UploadStatus, UploadWriter, Uploads,
-    WriteRequest,
+    BlobContent, BlobSender, Blobs, Caller, ManifestContent, ManifestPut, Manifests, Precondition, PutManifest,
+    Referrers, ReferrersRequest, Registry, Repository, SharedSocket, StartPoint, Tags, Upload, UploadStatus,
+    UploadWriter, Uploads, WriteRequest,
 };
 pub use error::RegistryError;
 pub use page::{Page, PageRequest};

@@ -1,5 +1,7 @@
 use std::fmt;
+use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -221,6 +223,26 @@ pub struct ObjectReader {
     pub range: Range<u64>,
     /// Its bytes.
     pub stream: ByteStream,
+    /// The same bytes for a socket, where the store has a way that is cheaper than the stream. A caller uses one of the
+    /// two; what was not begun costs nothing.
+    pub sender: Option<Box<dyn ObjectSender>>,
+}
+
+/// A socket that a call may hold on to after its caller has left.
+pub type SharedSocket = Arc<dyn AsFd + Send + Sync>;
+
+/// Sends an opened object into a socket without its bytes passing through this process.
+#[async_trait]
+pub trait ObjectSender: Send {
+    /// Sends the next bytes, at most `limit_bytes` (a few MiB) and not past the end of the opened range.
+    ///
+    /// `socket` is a non-blocking stream socket; it is never waited for. The inner result is the socket's: how many
+    /// bytes it took (fewer than could be sent when it takes no more now), or why it takes none any more. When this is
+    /// cancelled, bytes may still go out that nobody counts: of the socket nothing can be made then but to close it.
+    ///
+    /// # Errors
+    /// Faults of the store; `WrongSize` when the object is shorter than its size said.
+    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, StorageError>;
 }
 
 /// What `stat` tells.

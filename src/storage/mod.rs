@@ -14,8 +14,8 @@ pub mod memory;
 pub mod suite;
 
 pub use driver::{
-    ByteStream, Checkpoint, Driver, Durability, Entry, EntryKind, ListPage, Object, ObjectReader, PartialWriter,
-    PutMode, RedirectOptions, SharedDriver, Stat, Version,
+    ByteStream, Checkpoint, Driver, Durability, Entry, EntryKind, ListPage, Object, ObjectReader, ObjectSender,
+    PartialWriter, PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, Version,
 };
 pub use error::{StorageError, StorageErrorKind};
 pub use key::{Key, KeyError};

@@ -21,7 +21,7 @@ impl Blobs for RepositoryClient {
         let download = download.map_err(|error| error.for_service(Subject::Blob(digest)))?;
         let subject = digest.clone();
         let stream = download.stream.map_err(move |error| error.for_service(Subject::Blob(&subject))).boxed();
-        Ok(BlobContent { size_bytes: download.size_bytes, range: download.range, modified: None, stream })
+        Ok(BlobContent { size_bytes: download.size_bytes, range: download.range, modified: None, stream, sender: None })
     }
 
     async fn mount(&self, digest: &Digest, from: Option<&RepositoryName>) -> Result<Option<u64>, RegistryError> {

@@ -45,6 +45,8 @@ use super::open_files::{connection_limit, open_file_limit};
 use super::query::Query;
 use super::request_id::request_id;
 use super::server::deliver;
+use tokio::sync::Semaphore;
+
 use crate::config::HttpConfig;
 use crate::telemetry::Metrics;
 
@@ -103,6 +105,7 @@ impl AdminServer {
             tls: None,
             http2_in_clear_text: false,
             activity: Arc::new(Activity::default()),
+            direct_slots: Arc::new(Semaphore::new(0)),
         };
         let shared = Shared {
             body_timeout: config.body_timeout,

@@ -99,7 +99,7 @@ fn part(context: &Context<'_>, digest: &Digest, content: BlobContent) -> Answer 
 
 fn streamed(context: &Context<'_>, content: BlobContent, range: Range<u64>) -> Content {
     let sent = context.shared.metrics.blob_bytes.get_or_create_owned(&DirectionLabels { direction: "out" });
-    Content::Stream { length: range.end - range.start, stream: content.stream, sent }
+    Content::Stream { length: range.end - range.start, stream: content.stream, sender: content.sender, sent }
 }
 
 fn described(status: StatusCode, digest: &Digest, modified: Option<SystemTime>) -> Answer {

@@ -70,6 +70,7 @@ async fn http2_is_spoken_in_clear_text_and_over_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let data = Bytes::from(vec![b'z'; 3_000_000]);
     let clear = start(patient());
+    clear.registry.offer_senders();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     pull_and_push(&client, &format!("http://{}", clear.address()), &clear, &data).await;
 
@@ -80,6 +81,7 @@ async fn http2_is_spoken_in_clear_text_and_over_tls() {
     std::fs::write(&key_file, issued.signing_key.serialize_pem()).unwrap();
     let tls = Some(crate::config::TlsConfig { certificate_file, key_file });
     let secure = start(HttpConfig { tls, ..patient() });
+    secure.registry.offer_senders();
     let root = reqwest::Certificate::from_pem(issued.cert.pem().as_bytes()).unwrap();
     for only_http1 in [false, true] {
         let builder = reqwest::Client::builder().tls_certs_only([root.clone()]);
@@ -91,6 +93,8 @@ async fn http2_is_spoken_in_clear_text_and_over_tls() {
         assert_eq!(version, wanted);
         pull_and_push(&client, &base, &secure, &data).await;
     }
+    // Frames and records are made here, so that no content can go past what makes them.
+    assert_eq!((clear.registry.sent_directly(), secure.registry.sent_directly()), (0, 0));
 }
 
 async fn pull_and_push(client: &reqwest::Client, base: &str, server: &TestServer, data: &Bytes) {

@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod connections;
+mod direct;
 mod early_answers;
 mod errors;
 mod hostile;

@@ -1,3 +1,4 @@
+use std::io;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -5,7 +6,8 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::LocalRepository;
 use crate::oci::{Digest, RepositoryName};
-use crate::registry::{BlobContent, Blobs, RegistryError};
+use crate::registry::{BlobContent, BlobSender, Blobs, RegistryError, SharedSocket};
+use crate::storage::ObjectSender;
 
 #[async_trait]
 impl Blobs for LocalRepository {
@@ -23,6 +25,7 @@ impl Blobs for LocalRepository {
             range: reader.range,
             modified: Some(reader.stat.modified),
             stream: reader.stream.map_err(RegistryError::from).boxed(),
+            sender: reader.sender.map(|sender| Box::new(Sender(sender)) as Box<dyn BlobSender>),
         })
     }
 
@@ -41,5 +44,15 @@ impl Blobs for LocalRepository {
             return Ok(());
         }
         Err(RegistryError::BlobUnknown(digest.clone()))
+    }
+}
+
+/// An object's sender as a blob's.
+struct Sender(Box<dyn ObjectSender>);
+
+#[async_trait]
+impl BlobSender for Sender {
+    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, RegistryError> {
+        Ok(self.0.send(socket, limit_bytes).await?)
     }
 }

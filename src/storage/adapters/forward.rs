@@ -1,3 +1,4 @@
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::call::{Around, Call, Operation};
 use crate::storage::{
-    ByteStream, Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode,
-    RedirectOptions, SharedDriver, Stat, StorageError, Version, keys,
+    ByteStream, Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, ObjectSender, PartialWriter,
+    PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, StorageError, Version, keys,
 };
 
 /// A driver around another: every call, also those of its writers and streams, goes through `A`.
@@ -55,7 +56,11 @@ impl<A: Around> Driver for Adapter<A> {
 
     async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
         let reader = self.around.around(Call::new(Operation::Read, key), self.inner.read(key, range)).await?;
-        Ok(ObjectReader { stream: pieces(reader.stream, key.clone(), self.around.clone()), ..reader })
+        let stream = pieces(reader.stream, key.clone(), self.around.clone());
+        let sender = reader.sender.map(|inner| {
+            Box::new(AdapterSender { inner, key: key.clone(), around: self.around.clone() }) as Box<dyn ObjectSender>
+        });
+        Ok(ObjectReader { stream, sender, ..reader })
     }
 
     async fn put(
@@ -146,6 +151,25 @@ impl<A: Around> PartialWriter for AdapterPartial<A> {
     async fn publish(self: Box<Self>, key: &Key, durability: Durability) -> Result<Stat, StorageError> {
         let AdapterPartial { inner, around, .. } = *self;
         around.around(Call::new(Operation::Publish, key), inner.publish(key, durability)).await
+    }
+}
+
+/// What is sent at once is a call, as a piece of a stream is.
+struct AdapterSender<A> {
+    inner: Box<dyn ObjectSender>,
+    key: Key,
+    around: Arc<A>,
+}
+
+#[async_trait]
+impl<A: Around> ObjectSender for AdapterSender<A> {
+    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, StorageError> {
+        let call = Call::new(Operation::ReadPiece, &self.key);
+        let sent = self.around.around(call, self.inner.send(socket, limit_bytes)).await?;
+        if let Ok(sent_bytes) = sent {
+            self.around.received(sent_bytes);
+        }
+        Ok(sent)
     }
 }
 

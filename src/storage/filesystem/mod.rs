@@ -15,6 +15,7 @@
 //! It needs Linux 5.6 or newer (`openat2`). Symbolic links that lead out of the root are refused.
 
 mod blocking;
+mod cached;
 mod delete_all;
 mod durable;
 mod fence;
@@ -24,6 +25,7 @@ mod object;
 mod partial;
 mod read;
 mod root;
+mod send;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -108,7 +110,11 @@ impl Driver for Filesystem {
     }
 
     async fn get(&self, key: &Key, limit_bytes: u64) -> Result<Object, StorageError> {
-        self.run("get", key, move |store, key| object::get(store, key, limit_bytes)).await
+        store::check_key("get", key)?;
+        match cached::get(&self.store, key, limit_bytes) {
+            Some(result) => result,
+            None => self.run("get", key, move |store, key| object::get(store, key, limit_bytes)).await,
+        }
     }
 
     async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
@@ -129,7 +135,11 @@ impl Driver for Filesystem {
     }
 
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {
-        self.run("stat", key, |store, key| object::stat(store, key)).await
+        store::check_key("stat", key)?;
+        match cached::stat(&self.store, key) {
+            Some(result) => result,
+            None => self.run("stat", key, |store, key| object::stat(store, key)).await,
+        }
     }
 
     async fn delete(&self, key: &Key) -> Result<(), StorageError> {

@@ -179,7 +179,7 @@ fn current_version(folder: &OwnedFd, name: &str) -> io::Result<Option<Version>> 
 }
 
 /// A fingerprint of the content: the same bytes have the same version, whoever wrote them and when.
-fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Result<Version> {
+pub(super) fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Result<Version> {
     if size_bytes <= OWN_VERSION_BYTES {
         let mut whole = Vec::new();
         content.take(OWN_VERSION_BYTES).read_to_end(&mut whole)?;

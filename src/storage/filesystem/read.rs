@@ -10,16 +10,17 @@ use rustix::io::Errno;
 
 use super::blocking::{self, Blocking};
 use super::object;
+use super::send::FileSender;
 use super::store::Store;
 use crate::storage::{ByteStream, Key, ObjectReader, StorageError, StorageErrorKind};
 
 /// What is read at once. One piece is read ahead while the one before is on its way, so that a stream holds two.
 const PIECE_BYTES: u64 = 512 * 1024;
 
-/// What is read in the call that opens: a small object costs one hop.
+/// An object up to this is read in the call that opens it, which makes one hop.
 const FIRST_PIECE_BYTES: u64 = 64 * 1024;
 
-/// Opens an object and reads its first piece.
+/// Opens an object, and reads it when it is small.
 pub(super) fn open(store: &Store, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
     let fail = |error| StorageError::from_io("read", key, error);
     let (file, metadata) = object::open(store, "read", key, OFlags::RDONLY)?;
@@ -27,8 +28,14 @@ pub(super) fn open(store: &Store, key: &Key, range: Option<Range<u64>>) -> Resul
     let range = range.unwrap_or(0..stat.size_bytes);
     let range = range.start.min(stat.size_bytes)..range.end.min(stat.size_bytes);
     let reading = Reading { file: Arc::new(file), key: key.clone(), range: range.clone() };
+    let length_bytes = range.end - range.start;
+    if length_bytes > FIRST_PIECE_BYTES {
+        // Most of these are sent from the file, and what was read here would be dropped.
+        let sender = FileSender::new(reading.file.clone(), key.clone(), range.clone());
+        return Ok(ObjectReader { stat, range, stream: stream_of(reading, None), sender: Some(Box::new(sender)) });
+    }
     let first = reading.read_piece(FIRST_PIECE_BYTES)?;
-    Ok(ObjectReader { stat, range, stream: stream_of(reading, Some(first)) })
+    Ok(ObjectReader { stat, range, stream: stream_of(reading, Some(first)), sender: None })
 }
 
 /// Streams `range` of an open file.

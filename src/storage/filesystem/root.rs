@@ -29,6 +29,13 @@ impl Root {
         Ok(File::from(self.open_beneath(key.as_str(), flags | OFlags::NOFOLLOW)?))
     }
 
+    /// The same by what the kernel has in memory; would-block when that is not enough.
+    pub(super) fn open_cached(&self, key: &Key, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::CACHED;
+        Ok(File::from(openat2(&self.folder, key.as_str(), flags, Mode::empty(), resolve)?))
+    }
+
     pub(super) fn open_folder(&self, path: &str) -> io::Result<OwnedFd> {
         self.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }

@@ -151,6 +151,77 @@ async fn a_file_that_is_shorter_than_it_was_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_sender_tells_the_store_s_faults_from_the_socket_s() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = open(root.path(), true);
+    fs::write(root.path().join("large"), vec![1; 3 << 20]).unwrap();
+    let mut sender = driver.read(&key("large"), None).await.unwrap().sender.unwrap();
+    let mut other_sender = driver.read(&key("large"), None).await.unwrap().sender.unwrap();
+    let (socket, other) = std::os::unix::net::UnixStream::pair().unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket: Arc<std::os::unix::net::UnixStream> = Arc::new(socket);
+    fs::OpenOptions::new().write(true).open(root.path().join("large")).unwrap().set_len(1000).unwrap();
+    let error = sender.send(socket.clone(), 1 << 20).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::WrongSize);
+    assert_eq!(error.to_string(), "storage: read large: has a wrong size: it ends at 1000, before 1048576");
+    drop(other);
+    let broken = other_sender.send(socket, 1 << 20).await.unwrap().unwrap_err();
+    assert_eq!(broken.kind(), std::io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn what_is_cached_is_what_a_thread_would_find() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = open(root.path(), true);
+    for (name, size_bytes) in [("a/empty", 0), ("a/link", 71), ("a/manifest", 10_000), ("a/large", 100_000)] {
+        let data = Bytes::from(vec![7; size_bytes]);
+        driver.put(&key(name), data, PutMode::Overwrite, Durability::Process).await.unwrap();
+    }
+    fs::create_dir(root.path().join("folder")).unwrap();
+    std::os::unix::fs::symlink("a/link", root.path().join("symlink")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.path().join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    for name in ["a/empty", "a/link", "a/manifest", "a/large", "a", "folder", "symlink", "pipe", "none", "a/link/below"]
+    {
+        let key = key(name);
+        for limit_bytes in [0, 70, 71, u64::MAX] {
+            let Some(cached) = cached::get(&driver.store, &key, limit_bytes) else { continue };
+            let found = object::get(&driver.store, &key, limit_bytes);
+            let told = |result: Result<Object, StorageError>| {
+                result.map(|object| (object.data, object.version)).map_err(|error| error.to_string())
+            };
+            assert_eq!(told(cached), told(found), "{name} of at most {limit_bytes} bytes");
+        }
+        let Some(cached) = cached::stat(&driver.store, &key) else { continue };
+        let told = |result: Result<Stat, StorageError>| result.map_err(|error| error.to_string());
+        assert_eq!(told(cached), told(object::stat(&driver.store, &key)), "{name}");
+    }
+    // Here everything is in memory, where the kernel can tell.
+    if let Some(Ok(object)) = cached::get(&driver.store, &key("a/link"), 1000) {
+        assert_eq!(object.data, vec![7; 71]);
+        fs::remove_file(root.path().join("a/link")).unwrap();
+        assert_eq!(driver.get(&key("a/link"), 1000).await.unwrap_err().kind(), StorageErrorKind::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_small_object_is_read_when_it_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = open(root.path(), true);
+    put(&driver, "small", "1").await;
+    let mut reader = driver.read(&key("small"), None).await.unwrap();
+    assert!(reader.sender.is_none());
+    fs::OpenOptions::new().write(true).open(root.path().join("small")).unwrap().set_len(0).unwrap();
+    assert_eq!(reader.stream.next().await.unwrap().unwrap(), "1");
+}
+
+#[tokio::test]
 async fn names_that_are_no_text_and_links_are_not_listed() {
     use std::os::unix::ffi::OsStrExt as _;
     let root = tempfile::tempdir().unwrap();

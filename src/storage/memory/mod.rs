@@ -82,7 +82,7 @@ impl Driver for Memory {
         let range = range.unwrap_or(0..stat.size_bytes);
         let end = range.end.min(stat.size_bytes);
         let range = range.start.min(end)..end;
-        Ok(ObjectReader { stat, range: range.clone(), stream: stored.pieces.stream(range) })
+        Ok(ObjectReader { stat, range: range.clone(), stream: stored.pieces.stream(range), sender: None })
     }
 
     async fn put(

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 
 use super::support::{
     LIMIT_BYTES, assert_absent, assert_kind, assert_no_folder, collect, delete, get, key, pattern, put, put_as,
-    read_all,
+    read_all, send_all,
 };
 use super::{Case, case};
 use crate::storage::{Durability, PutMode, SharedDriver, StorageErrorKind, Version};
@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!("compare-and-set refuses another version and absence", compare_and_set),
         case!("ranges are cut at the end", ranges),
         case!("a large object streams in bounded pieces", large_object),
+        case!("a sender, where one is offered, sends what the stream gives", senders),
         case!("a reader keeps what it opened when that is replaced or deleted", read_while_changed),
         case!("deleting the last object deletes its folders, and no other", empty_folders_go),
         case!("delete_all deletes everything below, and nothing beside", delete_all),
@@ -141,6 +142,20 @@ async fn large_object(driver: SharedDriver) {
     let mut dropped = driver.read(&key("suite/object"), None).await.unwrap().stream;
     assert!(dropped.next().await.is_some_and(|piece| piece.is_ok()));
     drop(dropped);
+    delete(&*driver, "suite/object").await;
+}
+
+async fn senders(driver: SharedDriver) {
+    let data = pattern(5, 6 * 1024 * 1024 + 1);
+    put(&*driver, "suite/object", data.clone()).await;
+    let size = data.len() as u64;
+    for range in [0..size, 1000..5_000_000, size - 200_000..size + 5] {
+        let reader = driver.read(&key("suite/object"), Some(range.clone())).await.unwrap();
+        let expected = data.slice(range.start as usize..reader.range.end as usize);
+        if let Some(sender) = reader.sender {
+            assert!(send_all(sender, expected.len()).await == expected, "{range:?}");
+        }
+    }
     delete(&*driver, "suite/object").await;
 }
 

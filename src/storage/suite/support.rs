@@ -1,9 +1,14 @@
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::storage::{
-    ByteStream, Checkpoint, Driver, Durability, EntryKind, Key, Object, PutMode, SharedDriver, StorageError,
-    StorageErrorKind, Version,
+    ByteStream, Checkpoint, Driver, Durability, EntryKind, Key, Object, ObjectSender, PutMode, SharedDriver,
+    StorageError, StorageErrorKind, Version,
 };
 
 /// Larger than any object that the cases put whole.
@@ -71,6 +76,28 @@ pub(super) async fn collect(mut stream: ByteStream) -> Result<Vec<u8>, StorageEr
 pub(super) async fn read_all(driver: &dyn Driver, name: &str) -> Vec<u8> {
     let reader = driver.read(&key(name), None).await.expect("the object opens");
     collect(reader.stream).await.expect("the object reads")
+}
+
+/// What comes out of a socket that a sender sends `size_bytes` into, less than a mebibyte at a time.
+pub(super) async fn send_all(mut sender: Box<dyn ObjectSender>, size_bytes: usize) -> Vec<u8> {
+    const LIMIT_BYTES: u64 = 1_000_003;
+    let (socket, mut other) = UnixStream::pair().expect("a pair of sockets");
+    socket.set_nonblocking(true).expect("the socket does not block");
+    let socket: Arc<UnixStream> = Arc::new(socket);
+    let received = thread::spawn(move || {
+        let mut received = Vec::new();
+        other.read_to_end(&mut received).map(|_| received)
+    });
+    let mut sent_bytes = 0;
+    while sent_bytes < size_bytes {
+        let sent = sender.send(socket.clone(), LIMIT_BYTES).await.expect("the store sends").expect("the socket takes");
+        assert!(sent <= LIMIT_BYTES);
+        sent_bytes += sent as usize;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sent_bytes, size_bytes);
+    drop(socket);
+    received.join().expect("the reader ends").expect("the other end reads")
 }
 
 /// The names that a listing shows, read in pages of `limit`.
