@@ -30,6 +30,9 @@ use crate::storage::{Durability, SharedDriver, StorageError};
 use crate::telemetry::Metrics;
 use crate::upload::{Engine, EngineOptions};
 
+/// How many connections may wait to be accepted.
+const WAITING_CONNECTIONS: i32 = 4096;
+
 /// A registry that runs: its servers, its upload engine, its storage.
 #[derive(Debug)]
 pub struct App {
@@ -195,7 +198,12 @@ fn open_storage(config: &Config) -> Result<SharedDriver, StartError> {
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| StartError::Bind { key, address, source })
+    let failed = |source| StartError::Bind { key, address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    // The standard library lets 128 connections wait to be accepted; of thousands that come at once, the others would
+    // try again after a second, and longer each time. The kernel has a bound of its own (net.core.somaxconn).
+    rustix::net::listen(&listener, WAITING_CONNECTIONS).map_err(|error| failed(error.into()))?;
+    Ok(listener)
 }
 
 fn raise_open_file_limit() {

@@ -45,7 +45,7 @@ struct Appetite(Option<Rc<ConnectionState>>);
 impl Appetite {
     fn note(&self, has_taken_all: bool) {
         if let Some(connection) = &self.0 {
-            connection.welcome_end(has_taken_all);
+            connection.welcome_more(has_taken_all);
         }
     }
 }

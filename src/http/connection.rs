@@ -3,8 +3,8 @@
 //! actix-http bounds the time of the first request's head only, and reads a body that nobody wants
 //! until it ends. So the socket is wrapped: it ends when no request has been running for too long
 //! (half-sent heads and quiet HTTP/2 connections included), when the client does not take its answer,
-//! and it closes in bounded time and bytes after an answer that came before the end of a body. Its end is
-//! told when the reader of a body has taken all that came before.
+//! and it closes in bounded time and bytes after an answer that came before the end of a body. It is read
+//! on, and its end told, when the reader of a body has taken all that came before.
 
 use std::future::Future;
 use std::io;
@@ -122,8 +122,11 @@ impl AsyncRead for Connection {
             // The answer's way out wakes the task; what comes in is of no interest any more.
             return Poll::Pending;
         }
+        // While a handler has not taken what came, nothing more is read, and no end told: actix-http would read on, and hold
+        // a multiple of that for each connection; and at an end it throws away what it has not handed over.
+        ready!(self.state.poll_more_welcome(cx));
         if self.ended {
-            return self.state.poll_end_welcome(cx).map(Ok);
+            return Poll::Ready(Ok(()));
         }
         let filled_before = buffer.filled().len();
         match self.transport.poll_read(cx, buffer) {
@@ -131,7 +134,7 @@ impl AsyncRead for Connection {
             // A reset is an end as well: what came before it is handed over first.
             Poll::Ready(_) => {
                 self.ended = true;
-                self.state.poll_end_welcome(cx).map(Ok)
+                Poll::Ready(Ok(()))
             }
             // Too long without a request: as if the client had closed.
             Poll::Pending => self.poll_idle(cx).map(Ok),

@@ -27,10 +27,10 @@ pub(super) struct ConnectionState {
     offered: Cell<usize>,
     /// When such a piece was last handed over or taken.
     moved_at: Cell<Instant>,
-    /// The end of the connection may be told: whoever reads a body has taken all that came of it.
-    end_is_welcome: Cell<bool>,
+    /// More may be read, or the end of the connection told: whoever reads a body has taken all that came of it.
+    more_is_welcome: Cell<bool>,
     /// Waits for that.
-    end_waiting: Cell<Option<Waker>>,
+    more_waiting: Cell<Option<Waker>>,
     direct: DirectSend,
 }
 
@@ -47,8 +47,8 @@ impl ConnectionState {
             last_answer: Cell::new(false),
             offered: Cell::new(0),
             moved_at: Cell::new(Instant::now()),
-            end_is_welcome: Cell::new(true),
-            end_waiting: Cell::new(None),
+            more_is_welcome: Cell::new(true),
+            more_waiting: Cell::new(None),
             direct,
         }
     }
@@ -83,12 +83,12 @@ impl ConnectionState {
         self.activity.is_stopping()
     }
 
-    /// A handler has, or has not, taken all that came of a body so far. While it has not, the end of the
-    /// connection is held back: actix-http throws away what it has read and not handed over when it
-    /// sees the end.
-    pub(super) fn welcome_end(&self, is_welcome: bool) {
-        self.end_is_welcome.set(is_welcome || self.is_http2);
-        if is_welcome && let Some(waker) = self.end_waiting.take() {
+    /// A handler has, or has not, taken all that came of a body so far. While it has not, nothing more is read
+    /// from the connection, and its end is held back: actix-http throws away what it has read and not handed
+    /// over when it sees the end. (HTTP/2 has windows of its own, and other streams.)
+    pub(super) fn welcome_more(&self, is_welcome: bool) {
+        self.more_is_welcome.set(is_welcome || self.is_http2);
+        if is_welcome && let Some(waker) = self.more_waiting.take() {
             waker.wake();
         }
     }
@@ -136,12 +136,12 @@ impl ConnectionState {
         self.early_answer.get()
     }
 
-    /// Waits until the end of the connection may be told.
-    pub(super) fn poll_end_welcome(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.end_is_welcome.get() {
+    /// Waits until more of the connection may be read, or its end be told.
+    pub(super) fn poll_more_welcome(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.more_is_welcome.get() {
             return Poll::Ready(());
         }
-        self.end_waiting.set(Some(cx.waker().clone()));
+        self.more_waiting.set(Some(cx.waker().clone()));
         Poll::Pending
     }
 

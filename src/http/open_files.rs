@@ -18,18 +18,22 @@ pub fn raise_open_file_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// The most connections there may be at once: as configured (0: no wish), and never more than half of
-/// the descriptors, since each may need another for a file.
+/// The most connections there may be at once: as configured (0: no wish), and never more than three of five
+/// descriptors. Not each needs another for a file: uploads take turns with theirs.
 pub(super) fn connection_limit(configured: usize, open_files: Option<u64>) -> usize {
-    const UNLIMITED: u64 = 1 << 20;
-    let allowed = open_files.unwrap_or(UNLIMITED).saturating_sub(RESERVED).clamp(2, UNLIMITED) / 2;
-    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    let allowed = fifths(3, open_files).max(1);
     if configured == 0 { allowed } else { configured.min(allowed) }
 }
 
 /// How many descriptors uploads may hold: half of what connections leave, so that those who read find some, too.
 pub fn spare_open_files() -> usize {
-    connection_limit(0, open_file_limit()) / 2
+    fifths(1, open_file_limit())
+}
+
+fn fifths(count: u64, open_files: Option<u64>) -> usize {
+    const UNLIMITED: u64 = 1 << 20;
+    let all = open_files.unwrap_or(UNLIMITED).min(UNLIMITED);
+    usize::try_from(all.saturating_sub(RESERVED) * count / 5).unwrap_or(usize::MAX)
 }
 
 /// How many connections may have their socket open a second time at once: few enough not to be missed elsewhere.
@@ -48,10 +52,13 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_files() {
-        assert_eq!(connection_limit(0, Some(1064)), 500);
+        assert_eq!(connection_limit(0, Some(1064)), 600);
         assert_eq!(connection_limit(100, Some(1064)), 100);
-        assert_eq!(connection_limit(5000, Some(1064)), 500);
+        assert_eq!(connection_limit(5000, Some(1064)), 600);
         assert_eq!(connection_limit(0, Some(10)), 1);
+        assert_eq!(fifths(1, Some(1064)), 200);
+        // Ten thousand that push at once, where twenty thousand descriptors are all there are.
+        assert!(connection_limit(0, Some(20_000)) > 11_000);
         assert!(connection_limit(0, None) > 100_000);
     }
 

@@ -283,7 +283,7 @@ impl UploadHandle {
                     revoked,
                     failure: failure_sender,
                     batch_bytes: self.engine.batch_bytes,
-                    memory: self.engine.memory.clone(),
+                    memory: self.engine.memory.body(),
                 };
                 tokio::spawn(pump.run());
                 WriterKind::Pumped { commands, failure }

@@ -1,11 +1,15 @@
 //! A bound on what all bodies together have waiting in memory. Past it connections wait.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is counted in one: finer would only cost.
 const UNIT_BYTES: u64 = 4096;
+
+/// The least that a body takes at once, so that what it writes is worth a write where all are in line.
+const LEAST_STEP_BYTES: usize = 64 * 1024;
 
 /// What bodies wait in line for. Cheap to clone.
 ///
@@ -16,6 +20,14 @@ pub(super) struct Memory {
     free: Arc<Semaphore>,
     /// How many units there are in all.
     all: Arc<Mutex<usize>>,
+    /// How many bodies there are.
+    bodies: Arc<AtomicUsize>,
+}
+
+/// A body that takes of the memory, while it is there.
+#[derive(Debug)]
+pub(super) struct Body {
+    memory: Memory,
 }
 
 /// Some of it; given back when dropped.
@@ -32,22 +44,68 @@ impl Share {
             (permit, more) => *permit = permit.take().or(more),
         }
     }
+
+    /// For how many bytes it is.
+    pub fn bytes(&self) -> usize {
+        self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * UNIT_BYTES as usize
+    }
+
+    /// Gives back what so many bytes do not need.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let Some(permit) = &mut self.permit else { return };
+        drop(permit.split(permit.num_permits().saturating_sub(units(bytes as u64))));
+    }
+}
+
+impl Body {
+    /// Takes so many bytes if nobody waits in line; more of them, up to what a body takes at once, if there are.
+    pub fn try_take(&self, bytes: usize, batch_bytes: usize) -> Option<Share> {
+        let step = self.step(batch_bytes);
+        let more = (step > bytes).then(|| self.memory.try_take(step)).flatten();
+        more.or_else(|| self.memory.try_take(bytes))
+    }
+
+    /// Waits in line for so many bytes, or for as much as a body takes at once, if that is more.
+    pub fn take(&self, bytes: usize, batch_bytes: usize) -> impl Future<Output = Share> + Send + use<> {
+        let memory = self.memory.clone();
+        let wanted = bytes.max(self.step(batch_bytes));
+        async move { memory.take(wanted).await }
+    }
+
+    /// How much a body takes at once: a batch, while all bodies together find room for that in half of the memory.
+    fn step(&self, batch_bytes: usize) -> usize {
+        let all = *self.memory.all.lock().unwrap_or_else(PoisonError::into_inner) * UNIT_BYTES as usize;
+        let bodies = self.memory.bodies.load(Ordering::Relaxed).max(1);
+        (all / 2 / bodies).clamp(LEAST_STEP_BYTES.min(batch_bytes), batch_bytes)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.memory.bodies.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Memory {
     pub fn new(limit_bytes: u64) -> Self {
         let units = units(limit_bytes);
-        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(Mutex::new(units)) }
+        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(Mutex::new(units)), bodies: Arc::default() }
+    }
+
+    /// Another body that takes of it.
+    pub fn body(&self) -> Body {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+        Body { memory: self.clone() }
     }
 
     /// Takes so many bytes if nobody waits in line.
-    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+    fn try_take(&self, bytes: usize) -> Option<Share> {
         let permit = self.free.clone().try_acquire_many_owned(self.wanted(bytes)).ok()?;
         Some(Share { permit: Some(permit) })
     }
 
     /// Waits in line for so many bytes. A piece that is larger than the whole gets the whole.
-    pub async fn take(&self, bytes: usize) -> Share {
+    async fn take(&self, bytes: usize) -> Share {
         // It fails only when the semaphore is closed, which nobody does.
         Share { permit: self.free.clone().acquire_many_owned(self.wanted(bytes)).await.ok() }
     }

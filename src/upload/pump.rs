@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::UploadError;
 use super::actor::UploadActor;
 use super::ask::ask;
-use super::memory::{Memory, Share};
+use super::memory::{Body, Share};
 use super::messages::{End, EndOfBody, HeldUp, Piece, Reply};
 
 /// One batch is written while the next one waits in the actor's mailbox; more would only hold memory.
@@ -47,8 +47,8 @@ pub(super) struct Pump {
     pub failure: watch::Sender<Option<UploadError>>,
     /// How many bytes make a batch.
     pub batch_bytes: usize,
-    /// What all bodies together may hold.
-    pub memory: Memory,
+    /// Its part of what all bodies together may hold.
+    pub memory: Body,
 }
 
 /// A batch on its way, and what it takes of the memory until it is written.
@@ -60,6 +60,7 @@ struct InFlight {
 #[derive(Default)]
 struct Batch {
     pieces: Vec<Bytes>,
+    /// For what is in it, and for some that may come.
     share: Share,
     len: usize,
     /// When it must go, full or not.
@@ -102,7 +103,8 @@ impl Pump {
         // A piece that waits for its share of the memory; meanwhile what came before it goes on.
         let mut waiting: Option<Waiting> = None;
         let end = loop {
-            let is_due = batch.due.is_some_and(|due| due <= Instant::now());
+            // Where more has to wait in line, nothing is gained by holding back what is there.
+            let is_due = batch.len > 0 && waiting.is_some() || batch.due.is_some_and(|due| due <= Instant::now());
             if (is_due || batch.len >= self.batch_bytes) && in_flight.len() < BATCHES_IN_FLIGHT {
                 self.send(&mut batch, in_flight).await?;
                 if waiting.is_some() {
@@ -124,15 +126,15 @@ impl Pump {
                     }
                 }
                 command = self.commands.recv(), if batch.len < self.batch_bytes && waiting.is_none() => match command {
-                    Some(Command::Piece(piece)) => {
-                        match self.memory.try_take(piece.len()) {
-                            Some(share) => batch.push(piece, share),
-                            None => {
-                                self.say_held_up().await?;
-                                waiting = Some(Waiting::new(piece, self.memory.clone()));
-                            }
+                    Some(Command::Piece(piece)) => match self.share_for(&piece, &batch) {
+                        Some(share) => batch.push(piece, share),
+                        None => {
+                            self.say_held_up().await?;
+                            // What is in the batch goes meanwhile, and takes its share with it.
+                            let share = Box::pin(self.memory.take(piece.len(), self.batch_bytes));
+                            waiting = Some(Waiting { piece, share });
                         }
-                    }
+                    },
                     Some(Command::End { kind, reply }) => break Some((kind, reply)),
                     None => break None,
                 },
@@ -145,13 +147,22 @@ impl Pump {
         Ok(end)
     }
 
+    /// What the memory gives for a piece at once; `None` when it has to wait in line.
+    fn share_for(&self, piece: &Bytes, batch: &Batch) -> Option<Share> {
+        match batch.missing_for(piece) {
+            0 => Some(Share::default()),
+            missing => self.memory.try_take(missing, self.batch_bytes),
+        }
+    }
+
     /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
     async fn say_held_up(&self) -> Result<(), UploadError> {
         deliver(&self.address, HeldUp { epoch: self.epoch }).await
     }
 
     async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
-        let Batch { pieces, share, len, .. } = std::mem::take(batch);
+        let Batch { pieces, mut share, len, .. } = std::mem::take(batch);
+        share.shrink_to(len);
         let (reply, answer) = oneshot::channel();
         let offset = self.offset;
         self.offset += len as u64;
@@ -203,6 +214,11 @@ impl Pump {
 }
 
 impl Batch {
+    /// How much of the memory a piece needs beyond what the batch has.
+    fn missing_for(&self, piece: &Bytes) -> usize {
+        (self.len + piece.len()).saturating_sub(self.share.bytes())
+    }
+
     fn push(&mut self, piece: Bytes, share: Share) {
         self.len += piece.len();
         self.pieces.push(piece);
@@ -234,13 +250,6 @@ async fn all_written(in_flight: VecDeque<InFlight>) -> Result<(), UploadError> {
 struct Waiting {
     piece: Bytes,
     share: Pin<Box<dyn Future<Output = Share> + Send>>,
-}
-
-impl Waiting {
-    fn new(piece: Bytes, memory: Memory) -> Self {
-        let len = piece.len();
-        Waiting { piece, share: Box::pin(async move { memory.take(len).await }) }
-    }
 }
 
 async fn share_of(waiting: &mut Option<Waiting>) -> Share {
