@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::config::{DurabilityPolicy, StorageConfig, StorageDriver};
+use crate::config::{DirectIo, DurabilityPolicy, StorageConfig, StorageDriver};
 use crate::storage::adapters::{Deadline, Limit, Meter};
 use crate::storage::filesystem::{Filesystem, FilesystemOptions};
 use crate::storage::memory::{Memory, MemoryOptions};
@@ -19,10 +19,15 @@ pub(super) fn open(config: &StorageConfig) -> Result<SharedDriver, StorageError>
             let kind = StorageErrorKind::Fault;
             return Err(StorageError::with_source(kind, "open", root.display(), "it is not a folder"));
         }
-        StorageDriver::Filesystem => Arc::new(Filesystem::open(FilesystemOptions {
-            sync: config.durability != DurabilityPolicy::Process,
-            ..FilesystemOptions::new(root)
-        })?),
+        StorageDriver::Filesystem => {
+            let sync = config.durability != DurabilityPolicy::Process;
+            let direct_writes = match config.filesystem.direct_io {
+                DirectIo::Auto => sync,
+                DirectIo::On => true,
+                DirectIo::Off => false,
+            };
+            Arc::new(Filesystem::open(FilesystemOptions { sync, direct_writes, ..FilesystemOptions::new(root) })?)
+        }
     })
 }
 

@@ -42,7 +42,7 @@ pub use manifests::ManifestsConfig;
 pub use network::{IpNetwork, IpNetworkError};
 pub use repository_pattern::RepositoryPattern;
 pub use sources::{Setting, Sources};
-pub use storage::{DurabilityPolicy, FilesystemConfig, MemoryConfig, StorageConfig, StorageDriver};
+pub use storage::{DirectIo, DurabilityPolicy, FilesystemConfig, MemoryConfig, StorageConfig, StorageDriver};
 pub use tls::TlsConfig;
 pub use uploads::{UploadsConfig, UploadsOverride};
 

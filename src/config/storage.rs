@@ -41,6 +41,21 @@ pub enum StorageDriver {
 pub struct FilesystemConfig {
     /// The folder; it is created when it is not there.
     pub root: PathBuf,
+    /// Whether large uploads are written past the page cache.
+    pub direct_io: DirectIo,
+}
+
+/// Whether large uploads are written past the page cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectIo {
+    /// Where a commit waits for the disk in any case: with every durability but [`DurabilityPolicy::Process`].
+    #[default]
+    Auto,
+    /// Always, where the filesystem can.
+    On,
+    /// Never.
+    Off,
 }
 
 /// `storage.memory`: this process's memory.
@@ -80,7 +95,7 @@ impl Default for StorageConfig {
 
 impl Default for FilesystemConfig {
     fn default() -> Self {
-        FilesystemConfig { root: PathBuf::from("./data") }
+        FilesystemConfig { root: PathBuf::from("./data"), direct_io: DirectIo::Auto }
     }
 }
 

@@ -50,6 +50,15 @@ impl Share {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * UNIT_BYTES as usize
     }
 
+    /// Takes off what `bytes` need, as far as it is there and something is left.
+    pub fn split_off(&mut self, bytes: usize) -> Share {
+        let permit = self.permit.as_mut().and_then(|permit| {
+            let spare = permit.num_permits().saturating_sub(1);
+            permit.split(units(bytes as u64).min(spare))
+        });
+        Share { permit }
+    }
+
     /// Gives back what so many bytes do not need.
     pub fn shrink_to(&mut self, bytes: usize) {
         let Some(permit) = &mut self.permit else { return };

@@ -105,8 +105,11 @@ impl Pump {
         let end = loop {
             // Where more has to wait in line, nothing is gained by holding back what is there.
             let is_due = batch.len > 0 && waiting.is_some() || batch.due.is_some_and(|due| due <= Instant::now());
-            if (is_due || batch.len >= self.batch_bytes) && in_flight.len() < BATCHES_IN_FLIGHT {
+            let is_full = batch.len >= self.batch_bytes;
+            if (is_due || is_full) && in_flight.len() < BATCHES_IN_FLIGHT {
+                let rest = if is_full { batch.split_off(self.whole_bytes(batch.len)) } else { Batch::default() };
                 self.send(&mut batch, in_flight).await?;
+                batch = rest;
                 if waiting.is_some() {
                     self.say_held_up().await?;
                 }
@@ -153,6 +156,14 @@ impl Pump {
             0 => Some(Share::default()),
             missing => self.memory.try_take(missing, self.batch_bytes),
         }
+    }
+
+    /// How many of `len` bytes make a batch that ends at a multiple of `batch_bytes` of the upload: a store may have to do
+    /// more for an end at any other place.
+    fn whole_bytes(&self, len: usize) -> usize {
+        let behind = (self.offset + len as u64) % self.batch_bytes as u64;
+        // Less than `batch_bytes`, which a full batch has at least.
+        len - behind as usize
     }
 
     /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
@@ -225,6 +236,25 @@ impl Batch {
         self.share.add(share);
         self.due.get_or_insert_with(|| Instant::now() + LINGER);
     }
+
+    /// Takes off what is behind the first `len` bytes, with its part of the memory.
+    fn split_off(&mut self, len: usize) -> Batch {
+        let mut rest = Batch::default();
+        while self.len > len
+            && let Some(mut piece) = self.pieces.pop()
+        {
+            self.len -= piece.len();
+            let behind = piece.split_off(len.saturating_sub(self.len));
+            if !piece.is_empty() {
+                self.len += piece.len();
+                self.pieces.push(piece);
+            }
+            let share = self.share.split_off(behind.len());
+            rest.push(behind, share);
+        }
+        rest.pieces.reverse();
+        rest
+    }
 }
 
 /// Whether this says only that the upload's actor ended or left memory, which is not what a writer wants to know.
@@ -271,5 +301,31 @@ where
         Ok(()) => Ok(()),
         Err(SendError::Full(message)) => address.send(message).await.map_err(|_| UploadError::Died),
         Err(SendError::Closed(_)) => Err(UploadError::Died),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_split_off_a_batch_comes_later_and_keeps_its_part_of_the_memory() {
+        let memory = Memory::new(1 << 20).body();
+        for len in 0..=12_300 {
+            let mut batch = Batch::default();
+            for piece in [Bytes::from(vec![1; 4000]), Bytes::from(vec![2; 300]), Bytes::from(vec![3; 8000])] {
+                let share = memory.try_take(piece.len(), 1).expect("there is memory");
+                batch.push(piece, share);
+            }
+            let all = batch.pieces.concat();
+            let rest = batch.split_off(len);
+            assert_eq!((batch.len, rest.len), (len, all.len() - len));
+            assert_eq!((batch.pieces.concat(), rest.pieces.concat()), (all[..len].to_vec(), all[len..].to_vec()));
+            assert!(rest.pieces.is_empty() || rest.due.is_some());
+            assert!(memory.try_take((1 << 20) - 4 * 4096 + 1, 1).is_none(), "some was given back while it is in use");
+            drop((batch, rest));
+            assert!(memory.try_take(1 << 20, 1).is_some(), "some was not given back");
+        }
     }
 }

@@ -189,7 +189,7 @@ fn what_a_file_has_wrong_is_refused_with_the_full_key() {
     for (yaml, key, part_of_message) in [
         ("htp: {}", "htp", "is not a key; there are blobs, cache"),
         ("http: {adr: 1}", "http.adr", "is not a key; there are addr, admin_addr"),
-        ("storage: {filesystem: {rot: x}}", "storage.filesystem.rot", "is not a key; there are root"),
+        ("storage: {filesystem: {rot: x}}", "storage.filesystem.rot", "is not a key; there are direct_io, root"),
         ("http: 5000", "http", "is a section with the keys addr"),
         ("http: {addr: ':5000'}", "http.addr", "\":5000\" is not an IP address and a port"),
         ("http: {addr: 5000}", "http.addr", "\"5000\" is not an IP address and a port"),

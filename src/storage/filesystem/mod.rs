@@ -14,9 +14,11 @@
 //!
 //! It needs Linux 5.6 or newer (`openat2`). Symbolic links that lead out of the root are refused.
 
+mod append;
 mod blocking;
 mod cached;
 mod delete_all;
+mod direct;
 mod durable;
 mod fence;
 mod list;
@@ -61,14 +63,16 @@ pub struct FilesystemOptions {
     pub root: PathBuf,
     /// Whether [`Durability::Power`] syncs; otherwise it is taken for [`Durability::Process`].
     pub sync: bool,
+    /// Whether large batches of a partial go past the page cache, where the filesystem can.
+    pub direct_writes: bool,
     /// How much memory sorted names of listed folders may take, about.
     pub list_cache_bytes: u64,
 }
 
 impl FilesystemOptions {
-    /// The usual ones: synced, and 32 MiB of names (a folder of 100,000 tags takes about 6).
+    /// The usual ones: synced, past the page cache, and 32 MiB of names (a folder of 100,000 tags takes about 6).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        FilesystemOptions { root: root.into(), sync: true, list_cache_bytes: 32 * 1024 * 1024 }
+        FilesystemOptions { root: root.into(), sync: true, direct_writes: true, list_cache_bytes: 32 * 1024 * 1024 }
     }
 }
 

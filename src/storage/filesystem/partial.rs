@@ -1,35 +1,19 @@
 use std::fs::File;
-use std::io::{self, IoSlice};
-use std::num::NonZeroU64;
+use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fs::{Advice, AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::fence::Fence;
 use super::root::parent_of;
 use super::store::{Store, change_failed};
-use super::{blocking, object, read};
+use super::{append, blocking, object, read};
 use crate::storage::{ByteStream, Checkpoint, Durability, Key, PartialWriter, Stat, StorageError, StorageErrorKind};
-
-/// How much is received before its write-back is begun, so that the sync at the end finds little left to do.
-///
-/// `posix_fadvise(DONTNEED)` begins it without waiting (and drops pages that are on disk already, of which there are
-/// none in what has just been written). Measured on ext4 with 256 MiB against none: the sync at the end takes 2 ms in
-/// place of 61 ms; `sync_file_range` does exactly as well, but has no safe binding.
-const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
-
-/// How much is written at once, up to a multiple of it. More makes the kernel take larger blocks of memory for it. On a
-/// virtual machine that gives free blocks of that size back to its host, they must be got again first: writing a GiB
-/// took 0.3 s of processor time in steps of 32 or 64 KiB, and 1.7 to 2.9 s in steps of 128 KiB or more.
-const WRITE_BYTES: usize = 64 * 1024;
-
-/// The kernel takes no more pieces at once (`IOV_MAX`).
-const MOST_PIECES: usize = 1024;
 
 /// The writer of a partial, which is a file under its key.
 #[derive(Debug)]
@@ -143,9 +127,9 @@ impl PartialWriter for FilesystemPartial {
 
     async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), StorageError> {
         let (offset, written_back) = (self.offset, self.written_back);
-        let work = move |store: &Store, file: &File, _: &Key| {
-            let end = write_all(file, &batch, offset)?;
-            let written_back = if store.ever_syncs() { write_back(file, written_back..end) } else { end };
+        let work = move |store: &Store, file: &File, key: &Key| {
+            let end = append::write_all(store, key, file, &batch, offset)?;
+            let written_back = if store.ever_syncs() { append::write_back(file, written_back..end) } else { end };
             Ok((end, written_back))
         };
         (self.offset, self.written_back) = self.run("append", work).await?;
@@ -229,55 +213,6 @@ fn move_to(store: &Store, key: &Key, target: &Key) -> io::Result<Option<OwnedFd>
 
 fn is_absent(folder: &OwnedFd, name: &str) -> bool {
     matches!(statat(folder, name, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::NOENT))
-}
-
-/// Writes the batch at `offset`; the offset behind it.
-fn write_all(file: &File, batch: &[Bytes], mut offset: u64) -> io::Result<u64> {
-    let mut pieces: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).filter(|piece: &&[u8]| !piece.is_empty()).collect();
-    let mut first = 0;
-    while first < pieces.len() {
-        let mut written = match rustix::io::pwritev(file, &one_write(&pieces[first..], offset), offset) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => written,
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        offset += written as u64;
-        while written > 0 {
-            let step = written.min(pieces[first].len());
-            pieces[first] = &pieces[first][step..];
-            written -= step;
-            first += usize::from(pieces[first].is_empty());
-        }
-    }
-    Ok(offset)
-}
-
-/// The front of `pieces`, up to the next multiple of [`WRITE_BYTES`].
-fn one_write<'a>(pieces: &[&'a [u8]], offset: u64) -> Vec<IoSlice<'a>> {
-    let mut room = WRITE_BYTES - (offset % WRITE_BYTES as u64) as usize;
-    let mut slices = Vec::new();
-    for piece in pieces.iter().take(MOST_PIECES) {
-        let length = piece.len().min(room);
-        slices.push(IoSlice::new(&piece[..length]));
-        room -= length;
-        if room == 0 {
-            break;
-        }
-    }
-    slices
-}
-
-/// Begins the write-back of whole steps of what was written; up to where it did.
-fn write_back(file: &File, written: Range<u64>) -> u64 {
-    let steps = (written.end - written.start) / WRITE_BACK_BYTES;
-    if let Some(length) = NonZeroU64::new(steps * WRITE_BACK_BYTES)
-        && let Err(error) = rustix::fs::fadvise(file, written.start, Some(length), Advice::DontNeed)
-    {
-        // Advice only: the sync at the end does the work then.
-        log::debug!(error = error.to_string(); "cannot begin write-back early");
-    }
-    written.start + steps * WRITE_BACK_BYTES
 }
 
 /// Both times: then the right to write is enough, and no ownership is needed.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
+use super::direct::DirectWrites;
 use super::fence::Fences;
 use super::list::ListCache;
 use super::lock::{LOCK_FILE, RootLock};
@@ -28,6 +29,8 @@ pub(super) struct Store {
     pub(super) temporary: OwnedFd,
     pub(super) fences: Arc<Fences>,
     pub(super) lists: ListCache,
+    /// `None` when everything goes through the page cache.
+    pub(super) direct: Option<DirectWrites>,
     sync: bool,
     last_temporary: AtomicU64,
     stripes: [Mutex<()>; STRIPES],
@@ -46,6 +49,7 @@ impl Store {
             temporary,
             fences: Arc::default(),
             lists: ListCache::new(options.list_cache_bytes),
+            direct: options.direct_writes.then(DirectWrites::default),
             sync: options.sync,
             last_temporary: AtomicU64::new(0),
             stripes: [const { Mutex::new(()) }; STRIPES],
