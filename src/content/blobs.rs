@@ -3,10 +3,11 @@ use std::sync::Arc;
 
 use log::warn;
 
-use super::cache::{Known, LinkKind, Subject};
+use super::cache::{Known, LinkKind, Load, Subject};
+use super::link;
 use super::store::Store;
 use crate::oci::{Digest, RepositoryName};
-use crate::storage::{Key, ObjectReader, PutMode, StorageError, keys};
+use crate::storage::{Change, Key, ObjectReader, PutMode, StorageError, keys};
 
 /// Blobs: bytes once for the registry, and links that give repositories access. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,6 +80,19 @@ impl Blobs {
         self.link_to(repository, digest, Known { size_bytes, kept_under: None }).await
     }
 
+    /// Begins the same where the link is written together with other changes: [`PendingLink::change`] is to be made, and
+    /// [`PendingLink::made`] said when it was.
+    pub fn begin_link(&self, repository: &RepositoryName, digest: &Digest, size_bytes: u64) -> PendingLink {
+        let load = self.store.descriptors.begin(Subject { link: Some((repository, LinkKind::Layer)), digest });
+        PendingLink {
+            store: self.store.clone(),
+            repository: repository.clone(),
+            digest: digest.clone(),
+            size_bytes,
+            load,
+        }
+    }
+
     /// Remembers that bytes were verified and published under a digest. It gives access to nobody.
     pub fn published(&self, digest: &Digest, size_bytes: u64) {
         self.store.remember_size(digest, size_bytes);
@@ -110,6 +124,34 @@ impl Blobs {
         self.store.write_link(&keys::layer_link(repository, digest), target, PutMode::Overwrite).await?;
         self.store.descriptors.keep(load, subject, known);
         Ok(())
+    }
+}
+
+/// A link to a blob that is about to be written.
+#[derive(Debug)]
+pub struct PendingLink {
+    store: Arc<Store>,
+    repository: RepositoryName,
+    digest: Digest,
+    size_bytes: u64,
+    load: Load,
+}
+
+impl PendingLink {
+    /// What has to be made for it.
+    pub fn change(&self) -> Change {
+        Change::Put {
+            key: keys::layer_link(&self.repository, &self.digest),
+            data: vec![link::format(&self.digest)],
+            durability: self.store.options.durability,
+        }
+    }
+
+    /// It is written: remembers it.
+    pub fn made(self) {
+        let subject = Subject { link: Some((&self.repository, LinkKind::Layer)), digest: &self.digest };
+        let known = Known { size_bytes: self.size_bytes, kept_under: None };
+        self.store.descriptors.keep(self.load, subject, known);
     }
 }
 

@@ -38,7 +38,7 @@ mod filesystem_tests;
 #[cfg(test)]
 mod testing;
 
-pub use blobs::Blobs;
+pub use blobs::{Blobs, PendingLink};
 pub use catalog::Catalog;
 pub use error::ContentError;
 pub use manifests::{Manifests, NewManifest, PutOutcome, StoredManifest};

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn second_sockets_take_a_small_part() {
-        assert_eq!(second_socket_limit(Some(1064)), 62);
+        assert_eq!(second_socket_limit(Some(1064)), 75);
         assert_eq!(second_socket_limit(Some(10)), 0);
     }
 }

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Key, StorageError};
+use super::change::apply_one_by_one;
+use super::{Change, Interrupted, Key, StorageError};
 
 /// Bytes in order, each piece bounded (at most a few MiB), ending after the first error.
 pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
@@ -113,6 +114,16 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// # Errors
     /// `NotFound` when there is no such folder.
     async fn list_mark(&self, folder: &Key) -> Result<Option<String>, StorageError>;
+
+    /// Makes several changes in order, as one call. Each is begun only when the one before it was made, with what that one
+    /// has to survive; so whatever moment the process dies at, the first ones are made, one may be half way as its own
+    /// call might, and the rest are not begun. A driver whose calls cost more than what they do makes them in one go.
+    ///
+    /// # Errors
+    /// [`Interrupted`]: which changes were made, and why the next one was not.
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), Interrupted> {
+        apply_one_by_one(self, changes).await
+    }
 
     /// Begins a partial under `key`: bytes that are appended by one writer and then published under
     /// another key, at which moment they become an object. What stood under `key` before is dropped.

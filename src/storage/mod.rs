@@ -5,6 +5,7 @@
 //! them, and [`suite`] is what each has to pass.
 
 pub mod adapters;
+mod change;
 mod driver;
 mod error;
 pub mod filesystem;
@@ -13,6 +14,7 @@ pub mod keys;
 pub mod memory;
 pub mod suite;
 
+pub use change::{Change, Interrupted};
 pub use driver::{
     ByteStream, Checkpoint, Driver, Durability, Entry, EntryKind, ListPage, Object, ObjectReader, ObjectSender,
     PartialWriter, PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, Version,

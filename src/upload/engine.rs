@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::prelude::*;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::actor::UploadActor;
 use super::ask::ask;
 use super::index::Index;
 use super::machine::Start;
 use super::memory::Memory;
-use super::messages::{Begin, Cancel, Claim, DrainAll, Expire, GetStatus, Grant, Join, LookNow, Reply, Revive, Status};
+use super::messages::{Cancel, Claim, DrainAll, Expire, GetStatus, Grant, Join, LookNow, Reply, Revive, Status};
 use super::pump::Pump;
 use super::roster::{Name, Roster};
 use super::scan::{Pace, Scanner};
+use super::starter::Starter;
 use super::store::{FileSlots, UploadStore, current_boot};
-use super::supervisor::Supervisor;
+use super::supervisor::{REAPS_AT_ONCE, Supervisor};
 use super::writer::{Writer, WriterKind};
 use super::{ListUploads, ScanReport, UploadError, UploadPage, UploadView};
 use crate::clock::SharedClock;
@@ -78,7 +79,7 @@ pub struct Engine {
     scanner: Arc<Scanner>,
     memory: Memory,
     supervisor: Addr<Supervisor>,
-    arbiters: Arc<Vec<ArbiterHandle>>,
+    starter: Arc<Starter>,
 }
 
 /// One upload in progress: found or just begun.
@@ -116,8 +117,7 @@ impl Engine {
     /// Starts the supervisor and the uploads' threads. Must be called within an actix system.
     pub fn start(options: EngineOptions) -> Engine {
         let index = Arc::new(Index::default());
-        let arbiters: Vec<Arbiter> = (0..options.threads.max(1)).map(|_| Arbiter::new()).collect();
-        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        let arbiters = (0..options.threads.max(1)).map(|_| Arbiter::new().handle()).collect();
         let sync_offsets = options.checkpoint_durability == Durability::Power && options.syncs;
         let memory = Memory::new(options.uploads.max_memory);
         let roster =
@@ -134,13 +134,20 @@ impl Engine {
             clock: options.clock,
             files: FileSlots::new(options.max_open_files),
         });
-        let supervisor = Supervisor::new(index.clone(), roster.clone(), store.clone(), arbiters).start();
+        let starter = Arc::new(Starter {
+            index: index.clone(),
+            roster: roster.clone(),
+            store: store.clone(),
+            reaps: Arc::new(Semaphore::new(REAPS_AT_ONCE)),
+            arbiters,
+        });
+        let supervisor = Supervisor::new(starter.clone()).start();
         let scanner = Arc::new(Scanner::new(index.clone(), roster.clone(), store.clone(), supervisor.clone()));
         if options.scans {
             actix::spawn(scanner.clone().run_as_scheduled());
         }
         let batch_bytes = options.batch_bytes.max(1);
-        Engine { batch_bytes, index, roster, store, scanner, memory, supervisor, arbiters: Arc::new(handles) }
+        Engine { batch_bytes, index, roster, store, scanner, memory, supervisor, starter }
     }
 
     /// Begins an upload of `repository`.
@@ -153,10 +160,10 @@ impl Engine {
         algorithm: Algorithm,
         client: Option<IpAddr>,
     ) -> Result<(UploadHandle, Progress), UploadError> {
-        let repository = repository.clone();
-        let begin = |reply| Begin { repository: repository.clone(), algorithm, client, reply };
-        let (id, status) = ask(&self.supervisor, begin).await?;
-        Ok((self.upload(&repository, id), status.into()))
+        let (reply, begun) = oneshot::channel();
+        self.starter.begin(repository, algorithm, client, reply);
+        let (id, status) = begun.await.unwrap_or(Err(UploadError::Died))?;
+        Ok((self.upload(repository, id), status.into()))
     }
 
     /// The handle of an upload that may exist; its first use tells.
@@ -227,7 +234,7 @@ impl Engine {
         if self.supervisor.send(DrainAll { reply }).await.is_ok() {
             let _ = drained.await;
         }
-        for arbiter in self.arbiters.iter() {
+        for arbiter in &self.starter.arbiters {
             arbiter.stop();
         }
     }

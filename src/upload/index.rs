@@ -3,8 +3,7 @@
 //! An upload is named by its repository and its id. So an id works in its own repository only, and an actor that looks
 //! for one where it is not stands in nobody's way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use actix::Addr;
 use dashmap::{DashMap, Entry};
@@ -15,7 +14,8 @@ use super::roster::{LiveUpload, Name, Roster};
 #[derive(Default)]
 pub(super) struct Index {
     live: DashMap<Name, Addr<UploadActor>>,
-    draining: AtomicBool,
+    /// Whether nobody is admitted any more. Held while somebody is, until his actor is entered.
+    draining: RwLock<bool>,
 }
 
 impl Index {
@@ -48,11 +48,16 @@ impl Index {
     }
 
     pub fn set_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        *self.draining.write().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        *self.draining.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while an upload is admitted, until its actor is entered; `None` when the process ends.
+    pub fn admitting(&self) -> Option<RwLockReadGuard<'_, bool>> {
+        Some(self.draining.read().unwrap_or_else(PoisonError::into_inner)).filter(|is_draining| !**is_draining)
     }
 }
 

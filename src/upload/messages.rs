@@ -13,7 +13,7 @@ use super::UploadError;
 use super::actor::UploadActor;
 use super::machine::Start;
 use super::roster::Name;
-use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
+use crate::oci::Digest;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, UploadError>>;
 
@@ -59,6 +59,11 @@ pub(super) enum Grant {
 #[rtype(result = "()")]
 pub(super) struct Piece {
     pub epoch: u64,
+    pub batch: Batch,
+}
+
+/// Bytes that stand at `offset`. The reply comes when they are written.
+pub(super) struct Batch {
     pub offset: u64,
     pub pieces: Vec<Bytes>,
     pub reply: Reply<()>,
@@ -86,8 +91,8 @@ pub(super) enum End {
     Cut,
     /// It is whole.
     Finish { end: u64 },
-    /// It is whole, and was the last one. The reply is the blob's size.
-    Commit { end: u64, digest: Digest },
+    /// It is whole, and was the last one; `last` is what was not sent of it before. The reply is the blob's size.
+    Commit { end: u64, digest: Digest, last: Option<Batch> },
 }
 
 /// Waits for the running commit of this digest; the reply is the blob's size.
@@ -124,16 +129,6 @@ pub(super) struct Look {
 #[rtype(result = "()")]
 pub(super) struct Drain {
     pub reply: Reply<()>,
-}
-
-/// To the supervisor: begin a new upload.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Begin {
-    pub repository: RepositoryName,
-    pub algorithm: Algorithm,
-    pub client: Option<IpAddr>,
-    pub reply: Reply<(UploadId, Status)>,
 }
 
 /// To the supervisor: give the actor of an upload that is in no index; it looks for the upload in storage.

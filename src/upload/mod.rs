@@ -36,6 +36,7 @@ mod record;
 mod roster;
 mod scan;
 mod space;
+mod starter;
 mod store;
 mod supervisor;
 #[cfg(test)]

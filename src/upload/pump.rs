@@ -17,7 +17,7 @@ use super::UploadError;
 use super::actor::UploadActor;
 use super::ask::ask;
 use super::memory::{Body, Share};
-use super::messages::{End, EndOfBody, HeldUp, Piece, Reply};
+use super::messages::{self, End, EndOfBody, HeldUp, Piece, Reply};
 
 /// One batch is written while the next one waits in the actor's mailbox; more would only hold memory.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -70,18 +70,17 @@ struct Batch {
 impl Pump {
     pub async fn run(mut self) {
         let mut in_flight: VecDeque<InFlight> = VecDeque::with_capacity(BATCHES_IN_FLIGHT);
-        let end = match self.carry(&mut in_flight).await {
+        let mut batch = Batch::default();
+        let carried = self.carry(&mut batch, &mut in_flight).await;
+        let end = match carried {
             Ok(end) => end,
             Err(cause) => {
                 let cause = self.first_cause(cause, in_flight).await;
                 return self.fail(cause).await;
             }
         };
-        let (kind, reply) = match end {
-            Some((kind, reply)) => (kind, Some(reply)),
-            None => (EndKind::Cut, None),
-        };
-        let answer = match self.hand_over_end(kind, in_flight).await {
+        let (kind, reply) = end;
+        let answer = match self.hand_over_end(kind, batch, in_flight).await {
             Err(cause) => Err(self.revoked.try_recv().unwrap_or(cause)),
             answer => answer,
         };
@@ -94,12 +93,13 @@ impl Pump {
         }
     }
 
-    /// Moves pieces until the body ends; `None` when the request was dropped.
+    /// Moves pieces until the body ends, whole or cut. What came before a commit is left in `batch` when it
+    /// is all there is.
     async fn carry(
         &mut self,
+        batch: &mut Batch,
         in_flight: &mut VecDeque<InFlight>,
-    ) -> Result<Option<(EndKind, Reply<u64>)>, UploadError> {
-        let mut batch = Batch::default();
+    ) -> Result<(EndKind, Option<Reply<u64>>), UploadError> {
         // A piece that waits for its share of the memory; meanwhile what came before it goes on.
         let mut waiting: Option<Waiting> = None;
         let end = loop {
@@ -108,8 +108,8 @@ impl Pump {
             let is_full = batch.len >= self.batch_bytes;
             if (is_due || is_full) && in_flight.len() < BATCHES_IN_FLIGHT {
                 let rest = if is_full { batch.split_off(self.whole_bytes(batch.len)) } else { Batch::default() };
-                self.send(&mut batch, in_flight).await?;
-                batch = rest;
+                self.send(batch, in_flight).await?;
+                *batch = rest;
                 if waiting.is_some() {
                     self.say_held_up().await?;
                 }
@@ -129,7 +129,7 @@ impl Pump {
                     }
                 }
                 command = self.commands.recv(), if batch.len < self.batch_bytes && waiting.is_none() => match command {
-                    Some(Command::Piece(piece)) => match self.share_for(&piece, &batch) {
+                    Some(Command::Piece(piece)) => match self.share_for(&piece, batch) {
                         Some(share) => batch.push(piece, share),
                         None => {
                             self.say_held_up().await?;
@@ -138,14 +138,15 @@ impl Pump {
                             waiting = Some(Waiting { piece, share });
                         }
                     },
-                    Some(Command::End { kind, reply }) => break Some((kind, reply)),
-                    None => break None,
+                    Some(Command::End { kind, reply }) => break (kind, Some(reply)),
+                    None => break (EndKind::Cut, None),
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         };
-        if batch.len > 0 {
-            self.send(&mut batch, in_flight).await?;
+        let is_whole_blob = matches!(end.0, EndKind::Commit(_)) && self.offset == 0;
+        if batch.len > 0 && !is_whole_blob {
+            self.send(batch, in_flight).await?;
         }
         Ok(end)
     }
@@ -172,23 +173,39 @@ impl Pump {
     }
 
     async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
-        let Batch { pieces, mut share, len, .. } = std::mem::take(batch);
-        share.shrink_to(len);
-        let (reply, answer) = oneshot::channel();
-        let offset = self.offset;
-        self.offset += len as u64;
-        let piece = Piece { epoch: self.epoch, offset, pieces, reply };
-        deliver(&self.address, piece).await?;
-        in_flight.push_back(InFlight { answer, _share: share });
+        let (batch, under_way) = self.message_of(std::mem::take(batch));
+        deliver(&self.address, Piece { epoch: self.epoch, batch }).await?;
+        in_flight.push_back(under_way);
         Ok(())
     }
 
-    async fn hand_over_end(&mut self, kind: EndKind, in_flight: VecDeque<InFlight>) -> Result<u64, UploadError> {
+    fn message_of(&mut self, mut batch: Batch) -> (messages::Batch, InFlight) {
+        batch.share.shrink_to(batch.len);
+        let (reply, answer) = oneshot::channel();
+        let offset = self.offset;
+        self.offset += batch.len as u64;
+        let message = messages::Batch { offset, pieces: batch.pieces, reply };
+        (message, InFlight { answer, _share: batch.share })
+    }
+
+    /// Sends the end of the body, and with it what came when it is a whole blob: so that a small one is one job.
+    async fn hand_over_end(
+        &mut self,
+        kind: EndKind,
+        batch: Batch,
+        mut in_flight: VecDeque<InFlight>,
+    ) -> Result<u64, UploadError> {
+        let mut last = None;
+        if batch.len > 0 {
+            let (message, under_way) = self.message_of(batch);
+            in_flight.push_back(under_way);
+            last = Some(message);
+        }
         let end = self.offset;
         let kind = match kind {
             EndKind::Cut => End::Cut,
             EndKind::Finish => End::Finish { end },
-            EndKind::Commit(digest) => End::Commit { end, digest },
+            EndKind::Commit(digest) => End::Commit { end, digest, last },
         };
         let epoch = self.epoch;
         let ended = ask(&self.address, |reply| EndOfBody { epoch, kind, reply });

@@ -1,4 +1,4 @@
-//! The supervisor admits, revives, looks after and drains uploads. It decides who acts for an upload and does no I/O
+//! The supervisor revives, looks after and drains uploads. It decides who acts for one that is known and does no I/O
 //! itself: the actors and tasks that it starts do.
 
 use std::sync::Arc;
@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 
-use super::actor::{Origin, Setup, UploadActor};
-use super::index::{Index, Registration};
-use super::messages::{Begin, Drain, DrainAll, Look, LookNow, Revive};
+use super::actor::Origin;
+use super::messages::{Drain, DrainAll, Look, LookNow, Revive};
 use super::reaper::Reaper;
-use super::roster::{LiveUpload, Name, Roster};
-use super::store::UploadStore;
+use super::starter::Starter;
 use super::{SUPERVISOR_MAILBOX_CAPACITY, UploadError};
-use crate::oci::UploadId;
 
 /// How many uploads are made to last at the same time when the process ends: enough to keep a disk busy, few enough
 /// not to open a descriptor for each.
@@ -29,49 +26,30 @@ const LOOKS_AT_ONCE: usize = 1000;
 
 /// How many expired uploads are removed at once. Few: a crowd that expires in one second must not take disk and cores
 /// away from those who push.
-const REAPS_AT_ONCE: usize = 2;
+pub(super) const REAPS_AT_ONCE: usize = 2;
 
 pub(super) struct Supervisor {
-    index: Arc<Index>,
-    roster: Arc<Roster>,
-    store: Arc<UploadStore>,
-    reaps: Arc<Semaphore>,
+    starter: Arc<Starter>,
     /// Rung when there may be something to reap.
     reap: Arc<Notify>,
-    /// The threads that uploads run on; an upload stays on one.
-    arbiters: Vec<Arbiter>,
 }
 
 impl Supervisor {
-    pub fn new(index: Arc<Index>, roster: Arc<Roster>, store: Arc<UploadStore>, arbiters: Vec<Arbiter>) -> Self {
-        let reaps = Arc::new(Semaphore::new(REAPS_AT_ONCE));
-        Supervisor { index, roster, store, reaps, reap: Arc::new(Notify::new()), arbiters }
-    }
-
-    fn start_actor(&self, name: Name, live: Option<Arc<LiveUpload>>, origin: Origin) -> Addr<UploadActor> {
-        let setup = Setup {
-            name: name.clone(),
-            store: self.store.clone(),
-            roster: self.roster.clone(),
-            registration: Registration::new(self.index.clone(), self.roster.clone(), name.clone(), live),
-            reaps: self.reaps.clone(),
-        };
-        let arbiter = &self.arbiters[(name.id.as_u128() % self.arbiters.len() as u128) as usize];
-        self.index.insert_with(name, || {
-            UploadActor::start_in_arbiter(&arbiter.handle(), move |_| UploadActor::new(setup, origin))
-        })
+    pub fn new(starter: Arc<Starter>) -> Self {
+        Supervisor { starter, reap: Arc::new(Notify::new()) }
     }
 
     /// Tells the live uploads whose time has come to look, and wakes those who see to the stored ones.
     fn look_at_what_is_due(&self, ctx: &mut Context<Self>) {
         self.reap.notify_waiters();
-        let now = self.roster.now();
+        let now = self.starter.roster.now();
         for _ in 0..LOOKS_AT_ONCE {
-            let Some(name) = self.roster.take_due_live(now) else { return };
-            let told = self.index.get(&name).map(|address| address.try_send(Look { done: oneshot::channel().0 }));
+            let Some(name) = self.starter.roster.take_due_live(now) else { return };
+            let told =
+                self.starter.index.get(&name).map(|address| address.try_send(Look { done: oneshot::channel().0 }));
             if !matches!(told, Some(Ok(()))) {
                 // It is busy with other messages, or just ending.
-                self.roster.look_by(&name, now + 1000);
+                self.starter.roster.look_by(&name, now + 1000);
             }
         }
         // There are more. Other messages come first.
@@ -87,32 +65,15 @@ impl Actor for Supervisor {
         ctx.run_interval(LOOK_EVERY, |supervisor, ctx| supervisor.look_at_what_is_due(ctx));
         for _ in 0..REAPS_AT_ONCE {
             let reaper = Reaper {
-                roster: self.roster.clone(),
-                store: self.store.clone(),
+                roster: self.starter.roster.clone(),
+                store: self.starter.store.clone(),
                 supervisor: ctx.address(),
                 wake: self.reap.clone(),
             };
             ctx.spawn(reaper.run().into_actor(self));
         }
-        let (store, roster) = (self.store.clone(), self.roster.clone());
+        let (store, roster) = (self.starter.store.clone(), self.starter.roster.clone());
         ctx.spawn(super::space::watch(store, roster).into_actor(self));
-    }
-}
-
-impl Handler<Begin> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, message: Begin, _: &mut Self::Context) {
-        let Begin { repository, algorithm, client, reply } = message;
-        if self.index.is_draining() {
-            let _ = reply.send(Err(UploadError::Draining));
-            return;
-        }
-        match self.roster.admit(&repository, UploadId::random(), client) {
-            Err(cause) => drop(reply.send(Err(cause))),
-            // The actor answers itself: it notices when whoever asked has left.
-            Ok((name, live)) => drop(self.start_actor(name, Some(live), Origin::New { algorithm, client, reply })),
-        }
     }
 }
 
@@ -121,12 +82,12 @@ impl Handler<Revive> for Supervisor {
 
     fn handle(&mut self, message: Revive, _: &mut Self::Context) {
         // Two requests may have missed the index at once: only the first starts an actor.
-        let live = self.index.get(&message.name).filter(Addr::connected);
-        if live.is_none() && self.index.is_draining() {
+        let live = self.starter.index.get(&message.name).filter(Addr::connected);
+        if live.is_none() && self.starter.index.is_draining() {
             let _ = message.reply.send(Err(UploadError::Draining));
             return;
         }
-        let address = live.unwrap_or_else(|| self.start_actor(message.name, None, Origin::Stored));
+        let address = live.unwrap_or_else(|| self.starter.start(message.name, None, Origin::Stored));
         let _ = message.reply.send(Ok(address));
     }
 }
@@ -136,7 +97,7 @@ impl Handler<LookNow> for Supervisor {
 
     fn handle(&mut self, message: LookNow, ctx: &mut Self::Context) {
         self.look_at_what_is_due(ctx);
-        let (store, roster) = (self.store.clone(), self.roster.clone());
+        let (store, roster) = (self.starter.store.clone(), self.starter.roster.clone());
         let look = async move {
             super::space::look(&store, &roster).await;
             let _ = message.reply.send(());
@@ -149,8 +110,8 @@ impl Handler<DrainAll> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: DrainAll, ctx: &mut Self::Context) {
-        self.index.set_draining();
-        let addresses = self.index.addresses();
+        self.starter.index.set_draining();
+        let addresses = self.starter.index.addresses();
         let drain = async move {
             futures_util::stream::iter(addresses)
                 .for_each_concurrent(DRAINED_AT_ONCE, |address| async move {

@@ -7,7 +7,7 @@ use crate::storage::{Key, StorageError};
 pub struct Call<'a> {
     /// What is called.
     pub operation: Operation,
-    /// On what; for `publish` the key of the object, for `free_space` [`root`](crate::storage::keys::root), else the one
+    /// On what; for `apply` the first change's key, for `publish` the key of the object, for `free_space` [`root`](crate::storage::keys::root), else the one
     /// that was named when the partial or stream was opened.
     pub key: &'a Key,
     /// How many bytes it hands over to be kept.
@@ -29,6 +29,12 @@ pub trait Around: Send + Sync + fmt::Debug + 'static {
         work: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> impl Future<Output = Result<T, StorageError>> + Send;
 
+    /// Whether [`Driver::apply`](crate::storage::Driver::apply) is one call. Otherwise it is taken apart, so that what is done
+    /// around a call is done around each change.
+    fn applies_at_once(&self) -> bool {
+        false
+    }
+
     /// What is told of the free space, of which the store told `found`.
     fn free_space(&self, found: Option<u64>) -> Option<u64> {
         found
@@ -49,6 +55,7 @@ pub enum Operation {
     /// The next piece of a stream, of an object or of a partial.
     ReadPiece,
     Put,
+    Apply,
     Stat,
     Delete,
     DeleteAll,
@@ -68,11 +75,12 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Operation; 18] = [
+    pub const ALL: [Operation; 19] = [
         Operation::Get,
         Operation::Read,
         Operation::ReadPiece,
         Operation::Put,
+        Operation::Apply,
         Operation::Stat,
         Operation::Delete,
         Operation::DeleteAll,
@@ -96,6 +104,7 @@ impl Operation {
             Operation::Read => "read",
             Operation::ReadPiece => "read_piece",
             Operation::Put => "put",
+            Operation::Apply => "apply",
             Operation::Stat => "stat",
             Operation::Delete => "delete",
             Operation::DeleteAll => "delete_all",

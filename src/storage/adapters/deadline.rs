@@ -24,6 +24,10 @@ impl Deadline {
 }
 
 impl Around for Timeout {
+    fn applies_at_once(&self) -> bool {
+        true
+    }
+
     async fn around<T: Send>(
         &self,
         call: Call<'_>,

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::call::{Around, Call, Operation};
+use crate::storage::change::apply_one_by_one;
 use crate::storage::{
-    ByteStream, Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, ObjectSender, PartialWriter,
-    PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, StorageError, Version, keys,
+    ByteStream, Change, Checkpoint, Driver, Durability, Interrupted, Key, ListPage, Object, ObjectReader, ObjectSender,
+    PartialWriter, PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, StorageError, Version, keys,
 };
 
 /// A driver around another: every call, also those of its writers and streams, goes through `A`.
@@ -72,6 +73,23 @@ impl<A: Around> Driver for Adapter<A> {
     ) -> Result<Version, StorageError> {
         let call = Call { written_bytes: data.len() as u64, ..Call::new(Operation::Put, key) };
         self.around.around(call, self.inner.put(key, data, mode, durability)).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), Interrupted> {
+        let Some(first) = changes.first().filter(|_| self.around.applies_at_once()) else {
+            return apply_one_by_one(self, changes).await;
+        };
+        let key = first.key().clone();
+        let written_bytes = changes.iter().map(Change::written_bytes).sum();
+        let call = Call { written_bytes, ..Call::new(Operation::Apply, &key) };
+        let mut done = 0;
+        let applied = async {
+            self.inner.apply(changes).await.map_err(|interrupted| {
+                done = interrupted.done;
+                interrupted.cause
+            })
+        };
+        self.around.around(call, applied).await.map_err(|cause| Interrupted { done, cause })
     }
 
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {

@@ -27,6 +27,10 @@ impl Limit {
 }
 
 impl Around for Turns {
+    fn applies_at_once(&self) -> bool {
+        true
+    }
+
     async fn around<T: Send>(
         &self,
         call: Call<'_>,

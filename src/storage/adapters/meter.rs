@@ -64,6 +64,10 @@ impl Meter {
 }
 
 impl Around for Counts {
+    fn applies_at_once(&self) -> bool {
+        true
+    }
+
     async fn around<T: Send>(
         &self,
         call: Call<'_>,

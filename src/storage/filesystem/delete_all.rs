@@ -28,6 +28,11 @@ pub(super) fn delete_all(
     Ok(())
 }
 
+/// Removes a file, or a folder with all that is in it, which is no object's.
+pub(super) fn remove_tree(store: &Store, parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    Deletion { store, cancelled: &Cancelled::default() }.remove(parent, name.as_bytes(), name, None)
+}
+
 struct Deletion<'a> {
     store: &'a Store,
     cancelled: &'a Cancelled,

@@ -4,6 +4,8 @@
 //! - A small object is written to a file of [`TEMPORARY_FOLDER`], synced, renamed into place, and its folder is synced,
 //!   with each folder above whose own name might not be on disk yet. A partial is a file under its key, and published
 //!   by a rename. With [`FilesystemOptions::sync`] off, nothing is synced.
+//! - Several changes are made by one thread, one after the other. A small folder that is put whole (an upload's) is
+//!   written in [`TEMPORARY_FOLDER`] and moved into place: see `folders`.
 //! - Create-only is a rename that does not replace. Compare-and-set compares under a lock of this process, which owns the
 //!   root ([`RootLock`]). A version is a fingerprint of the content.
 //! - A change that was cancelled never comes after one that was made later: it is given up before it takes the key's
@@ -21,6 +23,7 @@ mod delete_all;
 mod direct;
 mod durable;
 mod fence;
+mod folders;
 mod list;
 mod lock;
 mod object;
@@ -43,8 +46,8 @@ use self::blocking::Cancelled;
 pub use self::lock::RootLock;
 use self::store::Store;
 use super::{
-    Checkpoint, Driver, Durability, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode, Stat, StorageError,
-    Version, keys,
+    Change, Checkpoint, Driver, Durability, Interrupted, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode,
+    Stat, StorageError, Version, keys,
 };
 
 /// The folder, directly below the root, of files that are not objects yet. It is emptied when the root is opened.
@@ -107,6 +110,21 @@ impl Filesystem {
     }
 }
 
+/// Makes all changes in one piece of work. Blocks.
+fn apply(store: &Store, changes: &[Change], cancelled: &Cancelled) -> Result<(), Interrupted> {
+    for (done, change) in changes.iter().enumerate() {
+        let made = match change {
+            Change::Put { key, data, durability } => object::overwrite(store, key, data, *durability, cancelled),
+            Change::PutFolder { folder, objects, durability } => {
+                folders::put_folder(store, folder, objects, *durability, cancelled)
+            }
+            Change::DeleteAll { folder, last } => delete_all::delete_all(store, folder, *last, cancelled),
+        };
+        made.map_err(|cause| Interrupted { done, cause })?;
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl Driver for Filesystem {
     fn name(&self) -> &'static str {
@@ -136,6 +154,15 @@ impl Driver for Filesystem {
             object::put(store, key, &data, &mode, durability, cancelled)
         })
         .await
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), Interrupted> {
+        let Some(first) = changes.first().map(Change::key).cloned() else { return Ok(()) };
+        for change in &changes {
+            store::check_key("apply", change.key()).map_err(|cause| Interrupted { done: 0, cause })?;
+        }
+        let applied = self.change("apply", &first, move |store, _, cancelled| Ok(apply(store, &changes, cancelled)));
+        applied.await.unwrap_or_else(|cause| Err(Interrupted { done: 0, cause }))
     }
 
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {

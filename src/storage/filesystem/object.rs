@@ -86,6 +86,29 @@ pub(super) fn put(
     durability: Durability,
     cancelled: &Cancelled,
 ) -> Result<Version, StorageError> {
+    place(store, key, std::slice::from_ref(data), mode, durability, cancelled)?;
+    version_of(&mut data.as_ref(), data.len() as u64).map_err(|error| change_failed("put", key, error))
+}
+
+/// Puts an object in pieces over whatever stands there.
+pub(super) fn overwrite(
+    store: &Store,
+    key: &Key,
+    data: &[Bytes],
+    durability: Durability,
+    cancelled: &Cancelled,
+) -> Result<(), StorageError> {
+    place(store, key, data, &PutMode::Overwrite, durability, cancelled)
+}
+
+fn place(
+    store: &Store,
+    key: &Key,
+    data: &[Bytes],
+    mode: &PutMode,
+    durability: Durability,
+    cancelled: &Cancelled,
+) -> Result<(), StorageError> {
     let fail = |error| change_failed("put", key, error);
     if *mode == PutMode::Create && store.root.open_file(key, OFlags::PATH).is_ok() {
         return Err(StorageError::new(StorageErrorKind::AlreadyExists, "put", key));
@@ -114,7 +137,7 @@ pub(super) fn put(
     if store.syncs(durability) {
         store.root.sync_name(key, &folder, before).map_err(fail)?;
     }
-    version_of(&mut data.as_ref(), data.len() as u64).map_err(fail)
+    Ok(())
 }
 
 /// A file that is not an object yet. It goes when this is dropped, unless it has been placed.
@@ -125,12 +148,9 @@ struct Temporary<'a> {
 }
 
 impl<'a> Temporary<'a> {
-    fn write(store: &'a Store, data: &Bytes, sync: bool) -> io::Result<Self> {
+    fn write(store: &'a Store, data: &[Bytes], sync: bool) -> io::Result<Self> {
         let temporary = Temporary { store, name: store.temporary_name(), placed: false };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = openat(&store.temporary, temporary.name.as_str(), flags, Mode::from_raw_mode(0o666))?;
-        let mut file = File::from(file);
-        file.write_all(data)?;
+        let file = write_new(&store.temporary, &temporary.name, data)?;
         if sync {
             file.sync_data()?;
         }
@@ -165,6 +185,16 @@ impl Drop for Temporary<'_> {
             Err(error) => log::warn!(name = self.name, error = error.to_string(); "cannot remove a temporary file"),
         }
     }
+}
+
+/// Writes a file that is not there yet.
+pub(super) fn write_new(folder: &OwnedFd, path: &str, data: &[Bytes]) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(openat(folder, path, flags, Mode::from_raw_mode(0o666))?);
+    for piece in data {
+        file.write_all(piece)?;
+    }
+    Ok(file)
 }
 
 fn current_version(folder: &OwnedFd, name: &str) -> io::Result<Option<Version>> {

@@ -1,12 +1,14 @@
+use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 use super::direct::DirectWrites;
 use super::fence::Fences;
@@ -144,7 +146,12 @@ fn open_temporary(options: &FilesystemOptions) -> io::Result<OwnedFd> {
     let folder = rustix::fs::open(&path, flags, Mode::empty())?;
     for entry in Dir::read_from(&folder)? {
         let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if entry.file_type() == FileType::Directory {
+            std::fs::remove_dir_all(path.join(OsStr::from_bytes(entry.file_name().to_bytes())))?;
+        } else {
             rustix::fs::unlinkat(&folder, entry.file_name(), AtFlags::empty())?;
         }
     }

@@ -87,6 +87,41 @@ async fn temporary_files_of_a_crash_are_removed_when_it_is_opened() {
     assert_eq!(fs::read(root.path().join("a")).unwrap(), b"1");
 }
 
+fn upload(name: &str, record: &str) -> Change {
+    let object = |file: &str, data: &str| (key(&format!("{name}/{file}")), Bytes::copy_from_slice(data.as_bytes()));
+    let objects = vec![object("record", record), object("startedat", "now")];
+    Change::PutFolder { folder: key(name), objects, durability: Durability::Process }
+}
+
+fn removal(name: &str) -> Change {
+    Change::DeleteAll { folder: key(name), last: Some("startedat") }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_put_whole_leaves_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let driver = open(root.path(), true);
+    let read = |name: &str| fs::read_to_string(root.path().join(name)).unwrap();
+    driver.apply(vec![upload("uploads/a", "1")]).await.unwrap();
+    assert_eq!((read("uploads/a/record"), read("uploads/a/startedat")), ("1".into(), "now".into()));
+    // It is there already: what is put goes into it, beside what is in it.
+    put(&driver, "uploads/a/data", "x").await;
+    driver.apply(vec![upload("uploads/a", "2")]).await.unwrap();
+    assert_eq!((read("uploads/a/record"), read("uploads/a/data")), ("2".into(), "x".into()));
+    driver.apply(vec![removal("uploads/a"), upload("uploads/b", "1"), removal("uploads/b")]).await.unwrap();
+    assert_eq!(files_below(root.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn folders_that_were_never_placed_go_when_the_root_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let half = root.path().join(TEMPORARY_FOLDER).join("0");
+    fs::create_dir_all(&half).unwrap();
+    fs::write(half.join("record"), "half").unwrap();
+    let _driver = open(root.path(), true);
+    assert_eq!(files_below(root.path()), [""; 0]);
+}
+
 #[tokio::test]
 async fn one_driver_owns_a_root() {
     let root = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
 //! suite::run(|| Subject::new(Arc::new(Memory::new(options)))).await;
 //! ```
 
+mod changes;
 mod lists;
 mod objects;
 mod partials;
@@ -45,7 +46,10 @@ pub struct Case {
 
 /// All of them.
 pub fn cases() -> Vec<Case> {
-    [objects::cases(), races::cases(), lists::cases(), partials::cases()].into_iter().flatten().collect()
+    [objects::cases(), changes::cases(), races::cases(), lists::cases(), partials::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Runs each case on an empty store that `make` gives, printing its name first.

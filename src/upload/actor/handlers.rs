@@ -2,6 +2,16 @@
 
 use super::*;
 
+impl UploadActor {
+    /// Keeps the bytes of a batch until the machine says what becomes of them.
+    fn take_in(&mut self, batch: Batch) -> LastPiece {
+        let len = batch.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let ticket = self.ticket_for(Waiter::Done(batch.reply));
+        self.batches.insert(ticket, batch.pieces);
+        LastPiece { ticket, offset: batch.offset, len }
+    }
+}
+
 impl Handler<GetStatus> for UploadActor {
     type Result = ();
 
@@ -30,10 +40,8 @@ impl Handler<Piece> for UploadActor {
     type Result = ();
 
     fn handle(&mut self, message: Piece, ctx: &mut Self::Context) {
-        let len = message.pieces.iter().map(|piece| piece.len() as u64).sum();
-        let ticket = self.ticket_for(Waiter::Done(message.reply));
-        self.batches.insert(ticket, message.pieces);
-        self.feed(Event::Piece { ticket, epoch: message.epoch, offset: message.offset, len }, ctx);
+        let LastPiece { ticket, offset, len } = self.take_in(message.batch);
+        self.feed(Event::Piece { ticket, epoch: message.epoch, offset, len }, ctx);
     }
 }
 
@@ -54,7 +62,10 @@ impl Handler<EndOfBody> for UploadActor {
         let event = match message.kind {
             End::Cut => Event::Cut { ticket, epoch },
             End::Finish { end } => Event::Finish { ticket, epoch, end },
-            End::Commit { end, digest } => Event::Commit { ticket, epoch, end, digest },
+            End::Commit { end, digest, last } => {
+                let last = last.map(|batch| self.take_in(batch));
+                Event::Commit { ticket, epoch, end, digest, last }
+            }
         };
         self.feed(event, ctx);
     }

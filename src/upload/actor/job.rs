@@ -8,6 +8,9 @@ pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec
     let store = &work.store;
     match job {
         Job::Write { offset, overlap, .. } => Outcome::Written(store.write(parts, offset, overlap, batch).await),
+        Job::WriteAndCommit { offset, overlap, digest, .. } => {
+            Outcome::WrittenAndCommitted(store.write_and_commit(parts, offset, overlap, batch, &digest).await)
+        }
         Job::Checkpoint => Outcome::Checkpointed(store.checkpoint(parts, store.checkpoint_durability).await),
         Job::MidCheckpoint => Outcome::Checkpointed(store.mid_checkpoint(parts).await),
         Job::Rest => Outcome::Checkpointed(store.rest(parts).await),

@@ -16,9 +16,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::index::Registration;
-use super::machine::{self, Action, Answer, EndReason, Event, Job, Machine, Outcome, Stop, Ticket};
+use super::machine::{self, Action, Answer, EndReason, Event, Job, LastPiece, Machine, Outcome, Stop, Ticket};
 use super::messages::{
-    Cancel, Claim, Drain, End, EndOfBody, Expire, GetStatus, Grant, HeldUp, Join, Look, Piece, Reply, Status,
+    Batch, Cancel, Claim, Drain, End, EndOfBody, Expire, GetStatus, Grant, HeldUp, Join, Look, Piece, Reply, Status,
 };
 use super::roster::{FoundUpload, Kept, Name, Roster, from_millis, millis, to_millis};
 use super::store::{Found, Parts, UploadStore};
@@ -282,7 +282,9 @@ impl UploadActor {
             offset: self.machine.as_ref().map_or(0, Machine::offset),
         };
         let batch = match &job {
-            Job::Write { ticket, .. } => self.batches.remove(ticket).unwrap_or_default(),
+            Job::Write { ticket, .. } | Job::WriteAndCommit { ticket, .. } => {
+                self.batches.remove(ticket).unwrap_or_default()
+            }
             _ => Vec::new(),
         };
         let run = async move {

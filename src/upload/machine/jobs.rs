@@ -40,6 +40,11 @@ impl Machine {
             None => {}
             Some(Work::Piece { ticket, offset, len }) => {
                 let overlap = self.offset.saturating_sub(offset).min(len);
+                if let Some((last, digest)) = self.commit_that_follows() {
+                    self.begin_commit(last, &digest, discard, actions);
+                    let running = Running::WriteAndCommit { ticket, epoch };
+                    return self.run(Job::WriteAndCommit { ticket, offset, overlap, digest }, running, actions);
+                }
                 self.run(Job::Write { ticket, offset, overlap }, Running::Write { ticket, epoch }, actions);
             }
             Some(Work::Cut { ticket }) if discard => {
@@ -53,11 +58,26 @@ impl Machine {
                 self.run(Job::Checkpoint, running, actions);
             }
             Some(Work::Commit { ticket, digest }) => {
-                self.phase = Phase::Committing { digest: digest.clone(), tickets: vec![ticket], discard };
-                self.follow_waiting(&digest, actions);
+                self.begin_commit(ticket, &digest, discard, actions);
                 self.run(Job::Commit(digest), Running::Commit, actions);
             }
         }
+    }
+
+    /// The commit that is asked for right behind the piece that was just taken off the queue.
+    fn commit_that_follows(&mut self) -> Option<(Ticket, Digest)> {
+        match self.queue.pop_front()? {
+            Work::Commit { ticket, digest } => Some((ticket, digest)),
+            other => {
+                self.queue.push_front(other);
+                None
+            }
+        }
+    }
+
+    fn begin_commit(&mut self, ticket: Ticket, digest: &Digest, discard: bool, actions: &mut Vec<Action>) {
+        self.phase = Phase::Committing { digest: digest.clone(), tickets: vec![ticket], discard };
+        self.follow_waiting(digest, actions);
     }
 
     /// Makes sure of what those who ask are to be told.
@@ -86,6 +106,9 @@ impl Machine {
         match (running, outcome) {
             (Running::Write { ticket, epoch }, Outcome::Written(result)) => {
                 self.on_written(ticket, epoch, result, now, actions);
+            }
+            (Running::WriteAndCommit { ticket, epoch }, Outcome::WrittenAndCommitted(result)) => {
+                self.on_written_and_committed(ticket, epoch, result, now, actions);
             }
             (Running::Checkpoint { ticket, epoch }, Outcome::Checkpointed(result)) => {
                 self.on_checkpointed(ticket, epoch, result, actions);
@@ -146,6 +169,34 @@ impl Machine {
         match result {
             Ok(()) => self.checkpointed = self.offset,
             Err(cause) => self.lose_track(cause, actions),
+        }
+    }
+
+    fn on_written_and_committed(
+        &mut self,
+        ticket: Ticket,
+        epoch: u64,
+        result: Result<(u64, Result<u64, UploadError>), UploadError>,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        match result {
+            Ok((offset, committed)) => {
+                self.on_written(ticket, epoch, Ok(offset), now, actions);
+                self.on_committed(committed, actions);
+            }
+            // The commit was not begun: what followed it, and what waits for it to end, goes on as after a failed write.
+            Err(cause) => {
+                if let Phase::Committing { tickets, .. } = std::mem::replace(&mut self.phase, Phase::Open) {
+                    for ticket in tickets {
+                        refuse(ticket, cause.clone(), actions);
+                    }
+                }
+                self.on_written(ticket, epoch, Err(cause), now, actions);
+                for ender in std::mem::take(&mut self.enders) {
+                    self.on_ender(ender, actions);
+                }
+            }
         }
     }
 

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use self::policy::Pace;
 pub(super) use self::policy::{MinRate, Rules};
-pub(super) use self::words::{Action, Answer, Claim, Event, Job, Outcome, Stop, Ticket};
+pub(super) use self::words::{Action, Answer, Claim, Event, Job, LastPiece, Outcome, Stop, Ticket};
 pub use self::words::{EndReason, Start};
 use super::{Policy, UploadError};
 use crate::oci::Digest;
@@ -152,6 +152,7 @@ enum Work {
 #[derive(Debug)]
 enum Running {
     Write { ticket: Ticket, epoch: u64 },
+    WriteAndCommit { ticket: Ticket, epoch: u64 },
     Checkpoint { ticket: Option<Ticket>, epoch: Option<u64> },
     MidCheckpoint,
     ForAskers,

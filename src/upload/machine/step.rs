@@ -24,7 +24,10 @@ impl Machine {
                 self.is_interrupted = true;
                 self.on_end_of_body(Work::Cut { ticket }, ticket, epoch, None, &mut actions)
             }
-            Event::Commit { ticket, epoch, end, digest } => {
+            Event::Commit { ticket, epoch, end, digest, last } => {
+                if let Some(LastPiece { ticket, offset, len }) = last {
+                    self.on_piece(Work::Piece { ticket, offset, len }, ticket, epoch, now, &mut actions);
+                }
                 self.on_end_of_body(Work::Commit { ticket, digest }, ticket, epoch, Some(end), &mut actions)
             }
             Event::Join { ticket, digest } => self.on_join(ticket, &digest, &mut actions),

@@ -21,8 +21,8 @@ pub(in crate::upload) enum Event {
     Finish { ticket: Ticket, epoch: u64, end: u64 },
     /// A body broke off.
     Cut { ticket: Ticket, epoch: u64 },
-    /// A body is there whole, ended at `end`, and was the last one.
-    Commit { ticket: Ticket, epoch: u64, end: u64, digest: Digest },
+    /// A body is there whole, ended at `end`, and was the last one. What was not handed over of it before comes with it.
+    Commit { ticket: Ticket, epoch: u64, end: u64, digest: Digest, last: Option<LastPiece> },
     /// A request that follows a running commit of the same digest wants its answer.
     Join { ticket: Ticket, digest: Digest },
     /// The upload is to end and leave nothing.
@@ -39,6 +39,14 @@ pub(in crate::upload) enum Event {
     Done(Outcome),
     /// The time that [`Action::WakeAt`] asked for has come.
     Tick,
+}
+
+/// The last batch of a body, which has a ticket of its own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upload) struct LastPiece {
+    pub ticket: Ticket,
+    pub offset: u64,
+    pub len: u64,
 }
 
 /// How a request wants to write.
@@ -116,6 +124,8 @@ pub(in crate::upload) enum Answer {
 pub(in crate::upload) enum Job {
     /// Compares the first `overlap` bytes of the ticket's piece with what is kept, and appends the rest.
     Write { ticket: Ticket, offset: u64, overlap: u64 },
+    /// The same with the last piece, and then [`Job::Commit`] if it is taken in.
+    WriteAndCommit { ticket: Ticket, offset: u64, overlap: u64, digest: Digest },
     /// Makes offset and hash state last: at the end of a body, or because somebody asks.
     Checkpoint,
     /// The same in the middle of a body, which does not wait for what is being hashed.
@@ -137,6 +147,8 @@ pub(in crate::upload) enum Job {
 pub(in crate::upload) enum Outcome {
     /// The new offset; or the overlap differs ([`UploadError::RangeMismatch`]), or a fault.
     Written(Result<u64, UploadError>),
+    /// The new offset, and how the commit ended; or why nothing was written, and so nothing committed.
+    WrittenAndCommitted(Result<(u64, Result<u64, UploadError>), UploadError>),
     Checkpointed(Result<(), UploadError>),
     Expired(Result<(), UploadError>),
     /// The blob's size.

@@ -27,17 +27,38 @@ impl UploadStore {
             None => self.verify_and_publish(parts, digest).await?,
         };
         self.blobs.published(digest, size);
-        let repository = parts.record.repository.clone();
-        self.blobs.link(&repository, digest, size).await?;
-        if self.remove(&repository, parts.record.id).await.is_err()
-            && let Err(error) = self.remove(&repository, parts.record.id).await
-        {
-            // The blob is there and linked: that is what was asked for.
-            log::warn!(repository:% = repository, upload:% = parts.record.id, error:%; "committed upload was not removed yet");
-            tokio::spawn(self.clone().remove_later(repository, parts.record.id));
-        }
+        self.link_and_remove(parts, digest, size, Vec::new()).await?;
         self.metrics.commit_duration.observe(started.elapsed().as_secs_f64());
         Ok(size)
+    }
+
+    /// Gives the repository access to the blob and removes the upload, in one call behind what else is to be changed
+    /// before.
+    pub(super) async fn link_and_remove(
+        &self,
+        parts: &Parts,
+        digest: &Digest,
+        size: u64,
+        before: Vec<Change>,
+    ) -> Result<(), UploadError> {
+        let (repository, id) = (parts.record.repository.clone(), parts.record.id);
+        let link = self.blobs.begin_link(&repository, digest, size);
+        let mut changes = before;
+        changes.push(link.change());
+        let linked = changes.len();
+        changes.push(removal(&repository, id));
+        let is_removed = match self.driver.apply(changes).await {
+            Ok(()) => true,
+            Err(interrupted) if interrupted.done == linked => false,
+            Err(interrupted) => return Err(interrupted.cause.into()),
+        };
+        link.made();
+        if !is_removed && let Err(error) = self.remove(&repository, id).await {
+            // The blob is there and linked: that is what was asked for.
+            log::warn!(repository:% = repository, upload:% = id, error:%; "committed upload was not removed yet");
+            tokio::spawn(self.clone().remove_later(repository, id));
+        }
+        Ok(())
     }
 
     /// A fault that passes is no reason to leave something behind: tries some times more. One that lasts leaves it to the

@@ -6,6 +6,7 @@ mod expire;
 mod open;
 mod rest;
 mod slots;
+mod whole;
 mod write;
 
 pub(super) use self::slots::{FileSlot, FileSlots};
@@ -20,7 +21,7 @@ use crate::clock::SharedClock;
 use crate::content::Blobs;
 use crate::hashing::{HashPool, Hasher, RunningDigest};
 use crate::oci::{Algorithm, RepositoryName, UploadId};
-use crate::storage::{self, Durability, PartialWriter, PutMode, SharedDriver, keys};
+use crate::storage::{self, Change, Durability, PartialWriter, PutMode, SharedDriver, keys};
 use crate::telemetry::Metrics;
 
 /// What every upload needs of the outside.
@@ -99,10 +100,16 @@ impl UploadStore {
             progress_at: started_at,
             shared_state_at: None,
         };
-        self.put_record(&parts.record).await?;
-        let key = keys::upload_started_at(repository, id);
-        let text = format_started_at(started_at).into_bytes().into();
-        self.driver.put(&key, text, PutMode::Overwrite, self.checkpoint_durability).await?;
+        let started_at = format_started_at(started_at).into_bytes();
+        let begun = Change::PutFolder {
+            folder: keys::upload(repository, id),
+            objects: vec![
+                (keys::upload_record(repository, id), parts.record.encode().into()),
+                (keys::upload_started_at(repository, id), started_at.into()),
+            ],
+            durability: self.checkpoint_durability,
+        };
+        self.driver.apply(vec![begun]).await.map_err(|interrupted| interrupted.cause)?;
         Ok(parts)
     }
 
@@ -183,7 +190,8 @@ impl UploadStore {
 
     /// Removes everything of an upload; `startedat` goes last, so that a part that is left is still found.
     pub async fn remove(&self, repository: &RepositoryName, id: UploadId) -> Result<(), UploadError> {
-        Ok(self.driver.delete_all(&keys::upload(repository, id), Some("startedat")).await?)
+        let removed = self.driver.apply(vec![removal(repository, id)]).await;
+        Ok(removed.map_err(|interrupted| interrupted.cause)?)
     }
 
     async fn put_record(&self, record: &Record) -> Result<(), UploadError> {
@@ -192,6 +200,11 @@ impl UploadStore {
         self.driver.put(&key, bytes, PutMode::Overwrite, self.checkpoint_durability).await?;
         Ok(())
     }
+}
+
+/// Removes everything of an upload; `startedat` goes last.
+fn removal(repository: &RepositoryName, id: UploadId) -> Change {
+    Change::DeleteAll { folder: keys::upload(repository, id), last: Some("startedat") }
 }
 
 /// Whether a partial that is closed may hold what its newest checkpoint does not: bytes, or bytes that are synced.

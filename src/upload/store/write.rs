@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use super::whole::is_untouched;
 use super::*;
 use crate::storage::ByteStream;
 use crate::telemetry::DirectionLabels;
@@ -73,10 +74,7 @@ impl UploadStore {
         if let Some(writer) = &parts.writer {
             return Ok(writer.offset());
         }
-        let nothing_written = parts.record.checkpoint.partial.offset == 0
-            && parts.record.commit.is_none()
-            && parts.hasher.as_ref().is_some_and(|hasher| hasher.fed_to() == 0);
-        if !nothing_written {
+        if !is_untouched(parts) {
             let offset = self.reopen(parts).await?;
             if parts.writer.is_some() || parts.record.commit.is_some() {
                 return Ok(offset);

@@ -1,7 +1,8 @@
 use futures_util::FutureExt;
 
 use super::*;
-use crate::storage::adapters::Meter;
+use crate::storage::StorageErrorKind;
+use crate::storage::adapters::{Fault, Faulty, Meter, Operation};
 
 #[actix::test]
 async fn an_empty_upload_becomes_the_empty_blob() {
@@ -42,6 +43,46 @@ async fn a_digest_of_another_algorithm_is_made_by_reading_once_more() {
     write(&upload, Start::Current, std::slice::from_ref(&content)).await.unwrap();
     commit(&upload, &sha512(&content)).await.unwrap();
     assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_blob_in_one_batch_is_two_calls_and_never_a_partial() {
+    let driver = Arc::new(Meter::new(memory(), &crate::telemetry::Metrics::unregistered()));
+    let engine = engine(&(driver.clone() as SharedDriver));
+    let upload = begin(&engine).await;
+    let content = content(100_000);
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content.clone()).await.unwrap();
+    assert_eq!(writer.commit(&sha256(&content)).await.unwrap(), 100_000);
+    assert_eq!((driver.calls_of(Operation::Apply), driver.calls_of(Operation::CreatePartial)), (2, 0));
+    let driver = driver as SharedDriver;
+    assert_eq!(stored(&driver, &sha256(&content)).await, content);
+    assert_no_upload_left(&driver, &engine).await;
+}
+
+#[actix::test]
+async fn a_commit_in_one_batch_that_fails_anywhere_can_be_asked_for_again() {
+    for failing in 1..=4 {
+        let faulty = Faulty::new(memory());
+        let driver: SharedDriver = Arc::new(faulty.clone());
+        let engine = engine(&driver);
+        let upload = begin(&engine).await;
+        let content = content(10_000);
+        faulty.inject(Fault::fail(StorageErrorKind::Fault).nth(failing));
+        let mut committed = Err(UploadError::Died);
+        for _ in 0..3 {
+            let Ok(mut writer) = upload.write(options(Start::Replay(0))).await else { continue };
+            if writer.send(content.clone()).await.is_ok() {
+                committed = writer.commit(&sha256(&content)).await;
+            }
+            if committed.is_ok() {
+                break;
+            }
+        }
+        assert_eq!(committed.unwrap(), 10_000, "call {failing}");
+        assert_eq!(stored(&driver, &sha256(&content)).await, content);
+        assert_no_upload_left(&driver, &engine).await;
+    }
 }
 
 #[actix::test]

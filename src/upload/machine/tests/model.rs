@@ -48,7 +48,7 @@ enum Op {
     HeldUp { body: usize },
     Finish { body: usize },
     Cut { body: usize },
-    Commit { body: usize, seed: u8 },
+    Commit { body: usize, seed: u8, last: Option<u64> },
     Join { seed: u8 },
     Cancel,
     Expire,
@@ -68,7 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(|body| Op::HeldUp { body }),
         2 => any::<usize>().prop_map(|body| Op::Finish { body }),
         1 => any::<usize>().prop_map(|body| Op::Cut { body }),
-        1 => (any::<usize>(), 0..2u8).prop_map(|(body, seed)| Op::Commit { body, seed }),
+        1 => (any::<usize>(), 0..2u8, prop::option::of(1..100u64))
+            .prop_map(|(body, seed, last)| Op::Commit { body, seed, last }),
         1 => (0..2u8).prop_map(|seed| Op::Join { seed }),
         1 => prop::bool::weighted(0.3).prop_map(|cancel| if cancel { Op::Cancel } else { Op::Status }),
         1 => prop::bool::weighted(0.2).prop_map(|expire| if expire { Op::Expire } else { Op::Look }),
@@ -149,9 +150,7 @@ impl World {
             }
             Op::Finish { body } => self.end_body(body, |ticket, epoch, end| Event::Finish { ticket, epoch, end }),
             Op::Cut { body } => self.end_body(body, |ticket, epoch, _| Event::Cut { ticket, epoch }),
-            Op::Commit { body, seed } => {
-                self.end_body(body, |ticket, epoch, end| Event::Commit { ticket, epoch, end, digest: digest(seed) })
-            }
+            Op::Commit { body, seed, last } => self.commit(body, seed, last),
             Op::Join { seed } => {
                 let ticket = self.ticket("join");
                 self.step(Event::Join { ticket, digest: digest(seed) });
@@ -207,24 +206,69 @@ impl World {
         self.step(event(ticket, epoch, next));
     }
 
+    fn commit(&mut self, body: usize, seed: u8, last: Option<u64>) {
+        let Some(at) = self.body(body) else { return };
+        let Body { epoch, next, ended } = self.bodies[at];
+        let last = last.map(|len| {
+            let ticket = self.ticket("piece");
+            self.pieces.insert(ticket, (epoch, next, len));
+            if !ended {
+                self.bodies[at].next += len;
+                self.held_up.remove(&epoch);
+            }
+            LastPiece { ticket, offset: next, len }
+        });
+        self.end_body(body, |ticket, epoch, end| Event::Commit { ticket, epoch, end, digest: digest(seed), last });
+    }
+
+    /// What becomes of a piece in the store.
+    fn write(
+        &mut self,
+        ticket: Ticket,
+        offset: u64,
+        overlap: u64,
+        succeeds: bool,
+        partly: bool,
+    ) -> Result<u64, UploadError> {
+        let (_, start, len) = self.pieces[&ticket];
+        assert_eq!(offset, start);
+        if overlap < len {
+            assert_eq!(start + overlap, self.kept, "bytes are appended where the upload ends");
+        }
+        if succeeds {
+            self.kept = self.kept.max(start + len);
+            return Ok(self.kept);
+        }
+        if overlap > 0 {
+            return Err(UploadError::RangeMismatch { offset: self.kept });
+        }
+        self.kept += if partly { len / 2 } else { 0 };
+        Err(fault())
+    }
+
+    fn publish(&mut self, wanted: Digest, succeeds: bool, partly: bool) -> Result<u64, UploadError> {
+        match (succeeds, partly) {
+            (true, _) => {
+                assert!(!self.removed && !self.expired, "nothing is committed that was removed");
+                self.committed = true;
+                Ok(self.kept)
+            }
+            (false, true) => Err(UploadError::DigestMismatch { expected: wanted, actual: digest(9) }),
+            (false, false) => Err(fault()),
+        }
+    }
+
     fn end_job(&mut self, succeeds: bool, partly: bool) {
         let Some(job) = self.job.take() else { return };
         let outcome = match job {
             Job::Write { ticket, offset, overlap } => {
-                let (_, start, len) = self.pieces[&ticket];
-                assert_eq!(offset, start);
-                if overlap < len {
-                    assert_eq!(start + overlap, self.kept, "bytes are appended where the upload ends");
-                }
-                if succeeds {
-                    self.kept = self.kept.max(start + len);
-                    Outcome::Written(Ok(self.kept))
-                } else if overlap > 0 {
-                    Outcome::Written(Err(UploadError::RangeMismatch { offset: self.kept }))
-                } else {
-                    self.kept += if partly { len / 2 } else { 0 };
-                    Outcome::Written(Err(fault()))
-                }
+                Outcome::Written(self.write(ticket, offset, overlap, succeeds, partly))
+            }
+            Job::WriteAndCommit { ticket, offset, overlap, digest } => {
+                // One that fails does so in the write, or behind it.
+                let is_written = succeeds || ticket % 2 == 0;
+                let written = self.write(ticket, offset, overlap, is_written, partly);
+                Outcome::WrittenAndCommitted(written.map(|kept| (kept, self.publish(digest, succeeds, partly))))
             }
             Job::Checkpoint | Job::MidCheckpoint | Job::Rest => {
                 if succeeds {
@@ -237,15 +281,7 @@ impl World {
                 self.expired |= succeeds;
                 Outcome::Expired(if succeeds { Ok(()) } else { Err(fault()) })
             }
-            Job::Commit(wanted) => Outcome::Committed(match (succeeds, partly) {
-                (true, _) => {
-                    assert!(!self.removed && !self.expired, "nothing is committed that was removed");
-                    self.committed = true;
-                    Ok(self.kept)
-                }
-                (false, true) => Err(UploadError::DigestMismatch { expected: wanted, actual: digest(9) }),
-                (false, false) => Err(fault()),
-            }),
+            Job::Commit(wanted) => Outcome::Committed(self.publish(wanted, succeeds, partly)),
             Job::Remove => {
                 assert!(!self.committed, "what was committed is not removed as a cancelled one");
                 self.removed |= succeeds;
@@ -280,7 +316,7 @@ impl World {
             Action::Run(job) => {
                 assert!(self.job.is_none(), "one job at a time");
                 assert!(!self.stopped, "nothing runs after the end");
-                if let Job::Write { ticket, .. } = &job {
+                if let Job::Write { ticket, .. } | Job::WriteAndCommit { ticket, .. } = &job {
                     let (epoch, ..) = self.pieces[ticket];
                     assert!(!self.revoked.contains(&epoch), "late bytes of an old writer are not written");
                     assert_eq!(self.lease, Some(epoch), "only who has the right writes");

@@ -123,7 +123,7 @@ fn a_single_post_that_a_policy_strikes_keeps_nothing() {
 fn a_policy_waits_for_a_commit_and_has_nothing_to_say_when_it_succeeds() {
     let mut machine = with(Rules { max_age: Some(secs(10)), ..rules() });
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), secs(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, secs(9));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1), last: None }, secs(9));
     assert!(machine.step(Event::Look, secs(20)).is_empty());
     machine.step(Event::Expire { ticket: 3 }, secs(21));
     let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), secs(22)));

@@ -57,7 +57,7 @@ fn a_gap_is_refused() {
 fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
     let mut machine = machine();
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1), last: None }, at(1));
     let same = Claim { digest: Some(digest(1)), ..plain_claim() };
     let told = answers(machine.step(Event::Claim { ticket: 3, claim: same }, at(2)));
     assert!(matches!(told[..], [(3, Answer::Following)]), "{told:?}");
@@ -70,7 +70,7 @@ fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
 fn a_cancel_waits_for_a_commit_and_comes_too_late_when_it_succeeds() {
     let mut machine = machine();
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1), last: None }, at(1));
     assert!(machine.step(Event::Cancel { ticket: 3 }, at(2)).is_empty());
     let told = answers(machine.step(Event::Done(Outcome::Committed(Ok(0))), at(3)));
     assert!(matches!(told[..], [(2, Answer::Committed(0)), (3, Answer::Refused(UploadError::Unknown))]), "{told:?}");
@@ -80,7 +80,7 @@ fn a_cancel_waits_for_a_commit_and_comes_too_late_when_it_succeeds() {
 fn a_wrong_digest_leaves_the_upload_open() {
     let mut machine = machine();
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
-    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1) }, at(1));
+    machine.step(Event::Commit { ticket: 2, epoch, end: 0, digest: digest(1), last: None }, at(1));
     let mismatch = UploadError::DigestMismatch { expected: digest(1), actual: digest(2) };
     let told = answers(machine.step(Event::Done(Outcome::Committed(Err(mismatch))), at(2)));
     assert!(matches!(told[..], [(2, Answer::Refused(UploadError::DigestMismatch { .. }))]), "{told:?}");
@@ -179,7 +179,7 @@ fn a_body_whose_end_is_not_where_its_last_piece_ended_is_refused() {
     machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
     machine.step(Event::Done(Outcome::Written(Ok(5))), at(2));
     // A piece between was lost on its way.
-    let actions = machine.step(Event::Commit { ticket: 3, epoch, end: 9, digest: digest(1) }, at(3));
+    let actions = machine.step(Event::Commit { ticket: 3, epoch, end: 9, digest: digest(1), last: None }, at(3));
     assert!(!actions.iter().any(|action| matches!(action, Action::Run(_))), "{actions:?}");
     let told = answers(actions);
     assert!(matches!(told[..], [(3, Answer::Refused(UploadError::Gap))]), "{told:?}");
