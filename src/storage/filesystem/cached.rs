@@ -19,6 +19,9 @@ const MOST_BYTES: u64 = 16 * 1024;
 
 /// As [`object::get`].
 pub(super) fn get(store: &Store, key: &Key, limit_bytes: u64) -> Option<Result<Object, StorageError>> {
+    if let Some((data, _)) = store.pending.object(key) {
+        return Some(object::get_pending(key, data, limit_bytes));
+    }
     let file = match open(store, "get", key, OFlags::RDONLY)? {
         Ok(file) => file,
         Err(absent) => return Some(Err(absent)),
@@ -41,6 +44,9 @@ pub(super) fn get(store: &Store, key: &Key, limit_bytes: u64) -> Option<Result<O
 
 /// As [`object::stat`].
 pub(super) fn stat(store: &Store, key: &Key) -> Option<Result<Stat, StorageError>> {
+    if let Some((_, stat)) = store.pending.object(key) {
+        return Some(Ok(stat));
+    }
     let file = match open(store, "stat", key, OFlags::PATH)? {
         Ok(file) => file,
         Err(absent) => return Some(Err(absent)),

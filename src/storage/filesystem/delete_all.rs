@@ -5,6 +5,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::blocking::Cancelled;
+use super::pending;
 use super::root::parent_of;
 use super::store::Store;
 use crate::storage::{Key, StorageError};
@@ -16,14 +17,19 @@ pub(super) fn delete_all(
     last: Option<&str>,
     cancelled: &Cancelled,
 ) -> Result<(), StorageError> {
+    let fail = |error| StorageError::from_io("delete_all", folder, error);
+    let was_pending = pending::delete_all(store, folder, cancelled).map_err(fail)?;
+    if was_pending && !store.root.is_there(folder) {
+        return Ok(());
+    }
     let deletion = Deletion { store, cancelled };
     let parent = match store.root.open_parent(folder) {
         Ok(parent) => parent,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-        Err(error) => return Err(StorageError::from_io("delete_all", folder, error)),
+        Err(error) => return Err(fail(error)),
     };
     let removed = deletion.remove(parent.as_fd(), folder.name().as_bytes(), folder.as_str(), last);
-    removed.map_err(|error| StorageError::from_io("delete_all", folder, error))?;
+    removed.map_err(fail)?;
     store.root.prune(parent_of(folder.as_str()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Small folders that appear whole, such as those of uploads.
 //!
 //! A folder is written among the temporary files and renamed into place: its files need no names of their own there, and
-//! nobody finds some of them without the others.
+//! nobody finds some of them without the others. Most are never written: see `pending`.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::blocking::Cancelled;
 use super::delete_all::remove_tree;
-use super::object;
 use super::store::{Store, change_failed};
-use crate::storage::{Durability, Key, StorageError};
+use super::{object, pending};
+use crate::storage::{Durability, Key, PutMode, StorageError, StorageErrorKind};
 
 /// Puts objects directly below a folder: all at once when it is new, and nothing has to survive a loss of power.
 pub(super) fn put_folder(
@@ -25,11 +25,33 @@ pub(super) fn put_folder(
     cancelled: &Cancelled,
 ) -> Result<(), StorageError> {
     let fail = |error| change_failed("put_folder", folder, error);
+    if !store.syncs(durability) && pending::put_folder(store, folder, objects, cancelled).map_err(fail)? {
+        return Ok(());
+    }
+    pending::place(store, folder).map_err(fail)?;
     if !store.syncs(durability) && place_new(store, folder, objects, cancelled).map_err(fail)? {
         return Ok(());
     }
     for (key, data) in objects {
         object::overwrite(store, key, std::slice::from_ref(data), durability, cancelled)?;
+    }
+    Ok(())
+}
+
+/// Writes a folder that was pending. Where there is such a folder already, the objects are put into it as `mode` says.
+pub(super) fn place(store: &Store, folder: &Key, objects: &[(Key, Bytes)], mode: &PutMode) -> io::Result<()> {
+    let nobody_leaves = Cancelled::default();
+    if place_new(store, folder, objects, &nobody_leaves)? {
+        return Ok(());
+    }
+    for (key, data) in objects {
+        match object::place_file(store, key, std::slice::from_ref(data), mode, Durability::Process, &nobody_leaves) {
+            Err(error) if error.kind() == StorageErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == StorageErrorKind::Full => {
+                return Err(io::Error::new(io::ErrorKind::StorageFull, error));
+            }
+            placed => placed.map_err(io::Error::other)?,
+        }
     }
     Ok(())
 }

@@ -51,15 +51,30 @@ pub(super) fn list(
     start_after: Option<&str>,
     limit: usize,
 ) -> Result<ListPage, StorageError> {
-    let listing = listing(store, folder).map_err(|error| StorageError::from_io("list", folder, error))?;
-    let start = start_after.map_or(0, |after| listing.entries.partition_point(|entry| entry.name.as_str() <= after));
-    let rest = &listing.entries[start..];
-    Ok(ListPage { entries: rest[..rest.len().min(limit)].to_vec(), more: rest.len() > limit })
+    let mut pending = store.pending.names_in(folder);
+    let listing = match listing(store, folder) {
+        Err(error) if !pending.is_empty() && error.kind() == io::ErrorKind::NotFound => None,
+        listing => Some(listing.map_err(|error| StorageError::from_io("list", folder, error))?),
+    };
+    let entries = listing.as_ref().map_or(&[][..], |listing| &listing.entries);
+    let start = start_after.map_or(0, |after| entries.partition_point(|entry| entry.name.as_str() <= after));
+    let rest = &entries[start..];
+    if pending.is_empty() {
+        return Ok(ListPage { entries: rest[..rest.len().min(limit)].to_vec(), more: rest.len() > limit });
+    }
+    pending.retain(|name, _| start_after.is_none_or(|after| name.as_str() > after));
+    pending.extend(rest.iter().take(limit.saturating_add(1)).map(|entry| (entry.name.clone(), entry.kind)));
+    let more = pending.len() > limit;
+    let entries = pending.into_iter().take(limit).map(|(name, kind)| Entry { name, kind }).collect();
+    Ok(ListPage { entries, more })
 }
 
-/// Names the time stamp, or, while that is not settled, nothing that was named before.
+/// Names the time stamp, or, while that is not settled or something is pending, nothing that was named before.
 pub(super) fn mark(store: &Store, folder: &Key) -> Result<String, StorageError> {
     let fail = |error| StorageError::from_io("list_mark", folder, error);
+    if !store.pending.names_in(folder).is_empty() {
+        return Ok(format!("pending-{}", store.lists.last_unsettled.fetch_add(1, Ordering::Relaxed)));
+    }
     let now = SystemTime::now();
     let mark = FolderMark::of(&store.root.open_folder(folder.as_str()).map_err(fail)?.into()).map_err(fail)?;
     let stamp = format!("{}-{}-{}.{:09}", mark.device, mark.inode, mark.modified.0, mark.modified.1);

@@ -5,7 +5,8 @@
 //!   with each folder above whose own name might not be on disk yet. A partial is a file under its key, and published
 //!   by a rename. With [`FilesystemOptions::sync`] off, nothing is synced.
 //! - Several changes are made by one thread, one after the other. A small folder that is put whole (an upload's) is
-//!   written in [`TEMPORARY_FOLDER`] and moved into place: see `folders`.
+//!   kept in a journal, `longshore.journal`, until something needs its files, and then written in [`TEMPORARY_FOLDER`]
+//!   and moved into place: see `pending` and `folders`.
 //! - Create-only is a rename that does not replace. Compare-and-set compares under a lock of this process, which owns the
 //!   root ([`RootLock`]). A version is a fingerprint of the content.
 //! - A change that was cancelled never comes after one that was made later: it is given up before it takes the key's
@@ -28,6 +29,7 @@ mod list;
 mod lock;
 mod object;
 mod partial;
+mod pending;
 mod read;
 mod root;
 mod send;

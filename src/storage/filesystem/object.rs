@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::blocking::Cancelled;
+use super::pending;
 use super::root::parent_of;
 use super::store::{Store, change_failed};
 use crate::storage::{Durability, Key, Object, PutMode, Stat, StorageError, StorageErrorKind, Version};
@@ -42,6 +43,9 @@ pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
 }
 
 pub(super) fn get(store: &Store, key: &Key, limit_bytes: u64) -> Result<Object, StorageError> {
+    if let Some((data, _)) = store.pending.object(key) {
+        return get_pending(key, data, limit_bytes);
+    }
     let fail = |error| StorageError::from_io("get", key, error);
     let too_large = || StorageError::new(StorageErrorKind::WrongSize, "get", key);
     let (file, metadata) = open(store, "get", key, OFlags::RDONLY)?;
@@ -58,7 +62,21 @@ pub(super) fn get(store: &Store, key: &Key, limit_bytes: u64) -> Result<Object, 
     Ok(Object { data: data.into(), version })
 }
 
+/// The same with bytes that are in memory.
+pub(super) fn get_pending(key: &Key, data: Bytes, limit_bytes: u64) -> Result<Object, StorageError> {
+    let size_bytes = data.len() as u64;
+    if size_bytes > limit_bytes {
+        return Err(StorageError::new(StorageErrorKind::WrongSize, "get", key));
+    }
+    let version = version_of(&mut data.as_ref(), size_bytes);
+    let version = version.map_err(|error| StorageError::from_io("get", key, error))?;
+    Ok(Object { data, version })
+}
+
 pub(super) fn stat(store: &Store, key: &Key) -> Result<Stat, StorageError> {
+    if let Some((_, stat)) = store.pending.object(key) {
+        return Ok(stat);
+    }
     let (_, metadata) = open(store, "stat", key, OFlags::PATH)?;
     stat_of(&metadata).map_err(|error| StorageError::from_io("stat", key, error))
 }
@@ -68,6 +86,9 @@ pub(super) fn delete(store: &Arc<Store>, key: &Key, cancelled: &Cancelled) -> Re
         io::ErrorKind::IsADirectory => StorageError::new(StorageErrorKind::NotFound, "delete", key),
         _ => StorageError::from_io("delete", key, error),
     };
+    if pending::delete(store, key, cancelled).map_err(|error| change_failed("delete", key, error))? {
+        return Ok(());
+    }
     let folder = store.root.open_parent(key).map_err(fail)?;
     {
         let _alone = store.lock(key.as_str());
@@ -102,6 +123,24 @@ pub(super) fn overwrite(
 }
 
 fn place(
+    store: &Store,
+    key: &Key,
+    data: &[Bytes],
+    mode: &PutMode,
+    durability: Durability,
+    cancelled: &Cancelled,
+) -> Result<(), StorageError> {
+    let fail = |error| change_failed("put", key, error);
+    let may_be_pending = *mode == PutMode::Overwrite && !store.syncs(durability);
+    if may_be_pending && pending::put(store, key, data, cancelled).map_err(fail)? {
+        return Ok(());
+    }
+    pending::place(store, key).map_err(fail)?;
+    place_file(store, key, data, mode, durability, cancelled)
+}
+
+/// Writes a file, whatever is pending.
+pub(super) fn place_file(
     store: &Store,
     key: &Key,
     data: &[Bytes],

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::fence::Fence;
 use super::root::parent_of;
 use super::store::{Store, change_failed};
-use super::{append, blocking, object, read};
+use super::{append, blocking, object, pending, read};
 use crate::storage::{ByteStream, Checkpoint, Durability, Key, PartialWriter, Stat, StorageError, StorageErrorKind};
 
 /// The writer of a partial, which is a file under its key.
@@ -34,6 +34,7 @@ pub(super) struct FilesystemPartial {
 /// Blocks.
 pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial, StorageError> {
     let fail = |error| change_failed("create_partial", key, error);
+    pending::place(store, key).map_err(fail)?;
     let fence = store.fences.hand_over(key);
     let file = {
         let _mine = fence.enter().map_err(fail)?;
@@ -53,6 +54,7 @@ pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial,
 
 /// Blocks.
 pub(super) fn open(store: &Arc<Store>, key: &Key, at: &Checkpoint) -> Result<FilesystemPartial, StorageError> {
+    pending::place(store, key).map_err(|error| change_failed("open_partial", key, error))?;
     let fence = store.fences.hand_over(key);
     let (file, metadata) = {
         let _mine = fence.enter().map_err(|error| StorageError::from_io("open_partial", key, error))?;
@@ -173,6 +175,7 @@ impl PartialWriter for FilesystemPartial {
     async fn publish(mut self: Box<Self>, key: &Key, durability: Durability) -> Result<Stat, StorageError> {
         let target = key.clone();
         let work = move |store: &Store, file: &File, key: &Key| {
+            pending::place(store, &target)?;
             // An object's time is that of its publication, not of its last byte.
             rustix::fs::futimens(file, &now())?;
             if store.syncs(durability) {

@@ -12,7 +12,7 @@ use super::blocking::{self, Blocking};
 use super::object;
 use super::send::FileSender;
 use super::store::Store;
-use crate::storage::{ByteStream, Key, ObjectReader, StorageError, StorageErrorKind};
+use crate::storage::{ByteStream, Key, ObjectReader, Stat, StorageError, StorageErrorKind};
 
 /// What is read at once. One piece is read ahead while the one before is on its way, so that a stream holds two.
 const PIECE_BYTES: u64 = 512 * 1024;
@@ -22,11 +22,16 @@ const FIRST_PIECE_BYTES: u64 = 64 * 1024;
 
 /// Opens an object, and reads it when it is small.
 pub(super) fn open(store: &Store, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
+    if let Some((data, stat)) = store.pending.object(key) {
+        let range = cut(range, &stat);
+        let data = data.slice(range.start as usize..range.end as usize);
+        let pieces = (!data.is_empty()).then_some(Ok(data));
+        return Ok(ObjectReader { stat, range, stream: stream::iter(pieces).boxed(), sender: None });
+    }
     let fail = |error| StorageError::from_io("read", key, error);
     let (file, metadata) = object::open(store, "read", key, OFlags::RDONLY)?;
     let stat = object::stat_of(&metadata).map_err(fail)?;
-    let range = range.unwrap_or(0..stat.size_bytes);
-    let range = range.start.min(stat.size_bytes)..range.end.min(stat.size_bytes);
+    let range = cut(range, &stat);
     let reading = Reading { file: Arc::new(file), key: key.clone(), range: range.clone() };
     let length_bytes = range.end - range.start;
     if length_bytes > FIRST_PIECE_BYTES {
@@ -36,6 +41,12 @@ pub(super) fn open(store: &Store, key: &Key, range: Option<Range<u64>>) -> Resul
     }
     let first = reading.read_piece(FIRST_PIECE_BYTES)?;
     Ok(ObjectReader { stat, range, stream: stream_of(reading, Some(first)), sender: None })
+}
+
+/// What there is of a range that was asked for.
+fn cut(range: Option<Range<u64>>, stat: &Stat) -> Range<u64> {
+    let range = range.unwrap_or(0..stat.size_bytes);
+    range.start.min(stat.size_bytes)..range.end.min(stat.size_bytes)
 }
 
 /// Streams `range` of an open file.

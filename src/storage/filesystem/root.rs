@@ -36,6 +36,12 @@ impl Root {
         Ok(File::from(openat2(&self.folder, key.as_str(), flags, Mode::empty(), resolve)?))
     }
 
+    /// Whether anything stands under `key`, or it cannot be told.
+    pub(super) fn is_there(&self, key: &Key) -> bool {
+        let opened = self.open_beneath(key.as_str(), OFlags::PATH | OFlags::NOFOLLOW);
+        !opened.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     pub(super) fn open_folder(&self, path: &str) -> io::Result<OwnedFd> {
         self.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY)
     }

@@ -14,6 +14,7 @@ use super::direct::DirectWrites;
 use super::fence::Fences;
 use super::list::ListCache;
 use super::lock::{LOCK_FILE, RootLock};
+use super::pending::{self, JOURNAL_FILE, Pending};
 use super::root::{Root, parent_of};
 use super::{FilesystemOptions, TEMPORARY_FOLDER};
 use crate::storage::{Durability, Key, StorageError, StorageErrorKind};
@@ -31,6 +32,7 @@ pub(super) struct Store {
     pub(super) temporary: OwnedFd,
     pub(super) fences: Arc<Fences>,
     pub(super) lists: ListCache,
+    pub(super) pending: Pending,
     /// `None` when everything goes through the page cache.
     pub(super) direct: Option<DirectWrites>,
     sync: bool,
@@ -46,18 +48,24 @@ impl Store {
         make_root(options).map_err(fail)?;
         let lock = RootLock::take(&options.root)?;
         let temporary = open_temporary(options).map_err(fail)?;
-        Ok(Store {
+        let store = Store {
             root: Root::open(&options.root, options.sync).map_err(fail)?,
             temporary,
             fences: Arc::default(),
             lists: ListCache::new(options.list_cache_bytes),
+            pending: Pending::open(&options.root),
             direct: options.direct_writes.then(DirectWrites::default),
             sync: options.sync,
             last_temporary: AtomicU64::new(0),
             stripes: [const { Mutex::new(()) }; STRIPES],
             stripe_of: RandomState::new(),
             _lock: lock,
-        })
+        };
+        if let Err(error) = pending::recover(&store) {
+            // A full disk must not keep an operator from opening it to delete things.
+            log::warn!(root:% = options.root.display(), error:%; "what is in the journal cannot be written as files yet");
+        }
+        Ok(store)
     }
 
     /// Whether the call has to survive a loss of power.
@@ -99,10 +107,19 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// Whoever serves the folder next finds files.
+    fn drop(&mut self) {
+        if let Err(error) = pending::place_all(self) {
+            log::warn!(error:%; "what is in the journal cannot be written as files; it is kept there");
+        }
+    }
+}
+
 /// Refuses keys that would be the driver's own files.
 pub(super) fn check_key(operation: &'static str, key: &Key) -> Result<(), StorageError> {
     let first = key.as_str().split('/').next();
-    if first == Some(TEMPORARY_FOLDER) || first == Some(LOCK_FILE) {
+    if first.is_some_and(|first| [TEMPORARY_FOLDER, LOCK_FILE, JOURNAL_FILE].contains(&first)) {
         let cause = "the name is the driver's own";
         return Err(StorageError::with_source(StorageErrorKind::Fault, operation, key, cause));
     }

@@ -5,24 +5,26 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::lock::LOCK_FILE;
+use super::pending::JOURNAL_FILE;
 use super::*;
 use crate::storage::StorageErrorKind;
 use crate::storage::suite::{self, Subject};
 
-fn key(text: &str) -> Key {
+pub(super) fn key(text: &str) -> Key {
     text.parse().unwrap()
 }
 
-fn open(root: &Path, sync: bool) -> Filesystem {
+pub(super) fn open(root: &Path, sync: bool) -> Filesystem {
     Filesystem::open(FilesystemOptions { sync, ..FilesystemOptions::new(root) }).unwrap()
 }
 
 /// Everything in the folder but what the driver keeps there for good.
-fn files_below(folder: &Path) -> Vec<String> {
+pub(super) fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let own = path.file_name().is_some_and(|name| name == LOCK_FILE || name == TEMPORARY_FOLDER);
+        let own_names = [LOCK_FILE, TEMPORARY_FOLDER, JOURNAL_FILE];
+        let own = path.file_name().is_some_and(|name| own_names.iter().any(|own| name == *own));
         if !own {
             found.push(path.display().to_string());
         }
@@ -60,7 +62,7 @@ async fn the_suite_passes_unsynced() {
     run_suite(false).await;
 }
 
-async fn put(driver: &Filesystem, name: &str, data: &'static str) {
+pub(super) async fn put(driver: &Filesystem, name: &str, data: &'static str) {
     let data = Bytes::from_static(data.as_bytes());
     driver.put(&key(name), data, PutMode::Overwrite, Durability::Power).await.unwrap();
 }
@@ -87,13 +89,13 @@ async fn temporary_files_of_a_crash_are_removed_when_it_is_opened() {
     assert_eq!(fs::read(root.path().join("a")).unwrap(), b"1");
 }
 
-fn upload(name: &str, record: &str) -> Change {
+pub(super) fn upload(name: &str, record: &str) -> Change {
     let object = |file: &str, data: &str| (key(&format!("{name}/{file}")), Bytes::copy_from_slice(data.as_bytes()));
     let objects = vec![object("record", record), object("startedat", "now")];
     Change::PutFolder { folder: key(name), objects, durability: Durability::Process }
 }
 
-fn removal(name: &str) -> Change {
+pub(super) fn removal(name: &str) -> Change {
     Change::DeleteAll { folder: key(name), last: Some("startedat") }
 }
 
@@ -103,9 +105,9 @@ async fn a_folder_that_is_put_whole_leaves_nothing_else() {
     let driver = open(root.path(), true);
     let read = |name: &str| fs::read_to_string(root.path().join(name)).unwrap();
     driver.apply(vec![upload("uploads/a", "1")]).await.unwrap();
+    put(&driver, "uploads/a/data", "x").await;
     assert_eq!((read("uploads/a/record"), read("uploads/a/startedat")), ("1".into(), "now".into()));
     // It is there already: what is put goes into it, beside what is in it.
-    put(&driver, "uploads/a/data", "x").await;
     driver.apply(vec![upload("uploads/a", "2")]).await.unwrap();
     assert_eq!((read("uploads/a/record"), read("uploads/a/data")), ("2".into(), "x".into()));
     driver.apply(vec![removal("uploads/a"), upload("uploads/b", "1"), removal("uploads/b")]).await.unwrap();
@@ -158,7 +160,7 @@ async fn nothing_outside_the_root_is_reached_through_a_link() {
 async fn the_drivers_own_files_are_no_objects() {
     let root = tempfile::tempdir().unwrap();
     let driver = open(root.path(), true);
-    for name in [LOCK_FILE, TEMPORARY_FOLDER, "longshore-tmp/0"] {
+    for name in [LOCK_FILE, JOURNAL_FILE, TEMPORARY_FOLDER, "longshore-tmp/0"] {
         let put = driver.put(&key(name), Bytes::new(), PutMode::Overwrite, Durability::Process).await;
         assert_eq!(put.unwrap_err().kind(), StorageErrorKind::Fault);
         assert_eq!(driver.delete_all(&key(name), None).await.unwrap_err().kind(), StorageErrorKind::Fault);
