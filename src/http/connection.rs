@@ -130,7 +130,10 @@ impl AsyncRead for Connection {
         }
         let filled_before = buffer.filled().len();
         match self.transport.poll_read(cx, buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().len() > filled_before => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) if buffer.filled().len() > filled_before => {
+                self.state.note_read(buffer.filled().len() - filled_before);
+                Poll::Ready(Ok(()))
+            }
             // A reset is an end as well: what came before it is handed over first.
             Poll::Ready(_) => {
                 self.ended = true;

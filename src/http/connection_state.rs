@@ -10,6 +10,13 @@ use tokio::time::Instant;
 use super::activity::{Activity, ActivityGuard};
 use super::direct::{DirectSend, DirectSlot};
 
+/// With so many requests at once, less is read ahead of each.
+const CROWD: usize = 256;
+
+/// How much is then read of a body before its handler is asked to take it. actix-http alone reads several times that, which
+/// takes less turns: with 64 at once it saves a tenth of the user time.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
+
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {
     pub(super) is_tls: bool,
@@ -29,7 +36,9 @@ pub(super) struct ConnectionState {
     moved_at: Cell<Instant>,
     /// More may be read, or the end of the connection told: whoever reads a body has taken all that came of it.
     more_is_welcome: Cell<bool>,
-    /// Waits for that.
+    /// How much was read while a request ran, since its handler had taken all.
+    read_ahead: Cell<usize>,
+    /// Waits for more to be welcome.
     more_waiting: Cell<Option<Waker>>,
     direct: DirectSend,
 }
@@ -48,6 +57,7 @@ impl ConnectionState {
             offered: Cell::new(0),
             moved_at: Cell::new(Instant::now()),
             more_is_welcome: Cell::new(true),
+            read_ahead: Cell::new(0),
             more_waiting: Cell::new(None),
             direct,
         }
@@ -72,6 +82,9 @@ impl ConnectionState {
         self.running.set(self.running.get().saturating_sub(1));
         self.idle_since.set(Instant::now());
         self.answered_any.set(true);
+        if self.running.get() == 0 {
+            self.welcome_more(true);
+        }
     }
 
     /// How many requests are running (more than one with HTTP/2 only).
@@ -88,8 +101,20 @@ impl ConnectionState {
     /// over when it sees the end. (HTTP/2 has windows of its own, and other streams.)
     pub(super) fn welcome_more(&self, is_welcome: bool) {
         self.more_is_welcome.set(is_welcome || self.is_http2);
+        self.read_ahead.set(0);
         if is_welcome && let Some(waker) = self.more_waiting.take() {
             waker.wake();
+        }
+    }
+
+    /// So many bytes were read. In a crowd, no more are, when they are enough for a while, until the handler asks.
+    pub(super) fn note_read(&self, bytes: usize) {
+        if self.is_http2 || self.running.get() == 0 {
+            return;
+        }
+        self.read_ahead.set(self.read_ahead.get() + bytes);
+        if self.read_ahead.get() >= READ_AHEAD_BYTES && self.activity.running() >= CROWD {
+            self.more_is_welcome.set(false);
         }
     }
 
