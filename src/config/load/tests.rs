@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{HashImplementation, LogFormat, Setting, StorageDriver};
+use crate::config::{DirectIo, HashImplementation, HashLanes, LogFormat, Setting, StorageDriver};
 
 /// Loads `yaml` from a file, then variables, then flags.
 fn load(yaml: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
@@ -154,6 +154,8 @@ fn each_kind_of_value_is_read_from_the_environment() {
             ("LONGSHORE__MANIFESTS__MAX_SIZE", "1MiB"),
             ("LONGSHORE__UPLOADS__TAKEOVER_AFTER", "250ms"),
             ("LONGSHORE__HASHING__IMPLEMENTATION", "aws-lc"),
+            ("LONGSHORE__HASHING__LANES", "sha-ni"),
+            ("LONGSHORE__STORAGE__FILESYSTEM__DIRECT_IO", "off"),
             ("LONGSHORE__LOG__FORMAT", "json"),
             ("LONGSHORE_PORT", "tcp://10.0.0.1:5000"),
             ("PATH", "/bin"),
@@ -170,6 +172,8 @@ fn each_kind_of_value_is_read_from_the_environment() {
     assert_eq!(config.manifests.max_size, 1 << 20);
     assert_eq!(config.uploads.takeover_after, Duration::from_millis(250));
     assert_eq!(config.hashing.implementation, HashImplementation::AwsLc);
+    assert_eq!(config.hashing.lanes, HashLanes::ShaNi);
+    assert_eq!(config.storage.filesystem.direct_io, DirectIo::Off);
     assert_eq!(config.log.format, LogFormat::Json);
 }
 

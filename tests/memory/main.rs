@@ -1,0 +1,165 @@
+//! What requests and uploads take of the memory: figures that depend on no machine. They are counted in a process of
+//! their own, with the registry and one client in it, whose part is prepared before.
+
+mod connection;
+mod counting;
+mod registry;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::connection::Connection;
+use crate::counting::{Counting, allocations, live_bytes};
+use crate::registry::Registry;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One case at a time: everything in the process counts.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// How many allocations a request makes at most, on average: whoever makes fewer do lowers the number.
+mod most {
+    pub const HEAD_BLOB: u64 = 40;
+    pub const GET_MANIFEST: u64 = 65;
+    pub const GET_BLOB: u64 = 78;
+    pub const POST: u64 = 290;
+    pub const PATCH: u64 = 365;
+    pub const PUT: u64 = 440;
+    pub const PUT_WITH_BODY: u64 = 370;
+}
+
+/// What an upload that nobody writes to takes: a million of them have 256 MiB.
+const QUIET_BYTES: i64 = 256;
+
+/// What an upload takes while it is written to by a client that is faster than the registry: its connection, what came of
+/// it and waits to be written, and what the HTTP library read on; 64 KiB are wanted.
+const WRITING_BYTES: i64 = 288 * 1024;
+
+#[test]
+fn requests_make_few_allocations() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start();
+    let mut connection = registry.connect();
+    let (blob, manifest) = registry::push_image(&mut connection);
+    let head = registry::request("HEAD", &format!("/v2/repo/blobs/{blob}"), "", b"");
+    at_most(most::HEAD_BLOB, "HEAD of a blob", 200, &mut connection, &head);
+    let by_tag = registry::request("GET", "/v2/repo/manifests/latest", &manifest, b"");
+    at_most(most::GET_MANIFEST, "GET of a manifest by tag", 200, &mut connection, &by_tag);
+    let get = registry::request("GET", &format!("/v2/repo/blobs/{blob}"), "", b"");
+    at_most(most::GET_BLOB, "GET of a small blob", 200, &mut connection, &get);
+}
+
+#[test]
+fn pushes_make_few_allocations() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start();
+    let mut connection = registry.connect();
+    let begin = registry::request("POST", "/v2/repo/blobs/uploads/", "", b"");
+    at_most(most::POST, "POST", 202, &mut connection, &begin);
+    let mut counted = [0; 3];
+    let rounds = 50;
+    for round in 0..2 * rounds {
+        let content = [round as u8; 4096];
+        let patch = registry::request("PATCH", &registry::begin(&mut connection), "", &content);
+        let patched = count(202, &mut connection, &patch);
+        let location = registry::with_digest(&connection.header("location"), &content);
+        let put = count(201, &mut connection, &registry::request("PUT", &location, "", b""));
+        let location = registry::with_digest(&registry::begin(&mut connection), &content);
+        let whole = count(201, &mut connection, &registry::request("PUT", &location, "", &content));
+        // The first ones fill what is kept for the others.
+        if round >= rounds {
+            counted = [counted[0] + patched, counted[1] + put, counted[2] + whole];
+        }
+    }
+    for (most, what, all) in [
+        (most::PATCH, "PATCH", counted[0]),
+        (most::PUT, "PUT after it", counted[1]),
+        (most::PUT_WITH_BODY, "PUT with a body", counted[2]),
+    ] {
+        assert_at_most(most, what, all / rounds);
+    }
+}
+
+#[test]
+fn uploads_that_are_quiet_take_little() {
+    const UPLOADS: i64 = 5000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start_without_journal();
+    let mut connection = registry.connect();
+    for _ in 0..100 {
+        registry::begin(&mut connection);
+    }
+    let before = settled();
+    for _ in 0..UPLOADS {
+        registry::begin(&mut connection);
+    }
+    let each = (settled() - before) / UPLOADS;
+    println!("quiet upload: {each} bytes");
+    assert!(each <= QUIET_BYTES, "a quiet upload takes {each} bytes, not {QUIET_BYTES} at most");
+}
+
+#[test]
+fn uploads_that_are_written_to_take_a_bounded_part() {
+    // As many as the registry calls a crowd, and some.
+    const UPLOADS: i64 = 300;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start();
+    let mut first = registry.connect();
+    let locations: Vec<String> = (0..UPLOADS).map(|_| registry::begin(&mut first)).collect();
+    let before = settled();
+    let mut connections: Vec<Connection> = Vec::new();
+    for location in &locations {
+        let mut connection = registry.connect();
+        connection.send(&registry::head("PATCH", location, "", 1 << 30));
+        connections.push(connection);
+    }
+    let own = registry::CONNECTION_BYTES * UPLOADS;
+    let mut most = 0;
+    for _ in 0..40 {
+        for connection in &mut connections {
+            connection.send(&[7; 16 * 1024]);
+            most = most.max(live_bytes() - before - own);
+        }
+    }
+    let each = most / UPLOADS;
+    println!("upload that is written to: {each} bytes");
+    assert!(each <= WRITING_BYTES, "an upload that is written to takes {each} bytes, not {WRITING_BYTES} at most");
+}
+
+/// Sends a request some times, and then as often again to count.
+fn at_most(most: u64, what: &str, status: u16, connection: &mut Connection, request: &[u8]) {
+    let rounds = 100;
+    let _warm: u64 = (0..rounds).map(|_| count(status, connection, request)).sum();
+    let all: u64 = (0..rounds).map(|_| count(status, connection, request)).sum();
+    assert_at_most(most, what, all / rounds);
+}
+
+fn assert_at_most(most: u64, what: &str, each: u64) {
+    println!("{what}: {each} allocations");
+    assert!(each <= most, "{what}: {each} allocations, not {most} at most");
+}
+
+fn count(status: u16, connection: &mut Connection, request: &[u8]) -> u64 {
+    let before = allocations();
+    assert_eq!(connection.exchange(request), status);
+    allocations() - before
+}
+
+/// What is allocated once that stays as it is for longer than uploads stay in memory.
+fn settled() -> i64 {
+    const STEADY: Duration = Duration::from_secs(4);
+    let deadline = Instant::now() + PATIENCE;
+    let (mut steady_since, mut before) = (Instant::now(), live_bytes());
+    while steady_since.elapsed() < STEADY && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = live_bytes();
+        if (now - before).abs() > 16 * 1024 {
+            (steady_since, before) = (Instant::now(), now);
+        }
+    }
+    live_bytes()
+}
