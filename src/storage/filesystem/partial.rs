@@ -54,7 +54,10 @@ pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial,
 
 /// Blocks.
 pub(super) fn open(store: &Arc<Store>, key: &Key, at: &Checkpoint) -> Result<FilesystemPartial, StorageError> {
-    pending::place(store, key).map_err(|error| change_failed("open_partial", key, error))?;
+    // Whoever only looks whether there is one needs no room on the disk.
+    if store.pending.object(key).is_some() || store.root.is_there(key) {
+        pending::place(store, key).map_err(|error| change_failed("open_partial", key, error))?;
+    }
     let fence = store.fences.hand_over(key);
     let (file, metadata) = {
         let _mine = fence.enter().map_err(|error| StorageError::from_io("open_partial", key, error))?;
