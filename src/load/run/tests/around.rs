@@ -45,7 +45,10 @@ async fn cleaning_deletes_what_was_pushed_and_nothing_else() {
     plan.repositories = 2;
     plan.clean = true;
     let report = fake.run(plan).await;
-    assert!(report.notes.is_empty(), "{:?}", report.notes);
+    // The time is paused and the processor's is not: a busy machine looks busier than it can be.
+    let notes: Vec<&String> =
+        report.notes.iter().filter(|note| !note.contains("a thread of the load tester was busy")).collect();
+    assert!(notes.is_empty(), "{notes:?}");
     let events = fake.events();
     let mut pushed = BTreeSet::new();
     for event in &events {
