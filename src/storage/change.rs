@@ -16,8 +16,8 @@ pub enum Change {
         /// What the object survives.
         durability: Durability,
     },
-    /// Puts objects directly below a folder, in order, each as [`Driver::put`](super::Driver::put) does. It is meant for a folder below which
-    /// there is nothing yet: a driver may let all of them appear at once.
+    /// Puts objects directly below a folder, in order, each as [`Driver::put`](super::Driver::put) does. It is meant for a
+    /// folder below which there is nothing yet: a driver may let all of them appear at once.
     PutFolder {
         /// The folder.
         folder: Key,
@@ -26,7 +26,7 @@ pub enum Change {
         /// What they survive.
         durability: Durability,
     },
-    /// [`Driver::delete_all`](super::Driver::delete_all) of a folder in which nobody puts anything any more. A driver may let it disappear at once.
+    /// [`Driver::delete_all`](super::Driver::delete_all) of a folder in which nobody puts anything any more.
     DeleteAll {
         /// The folder.
         folder: Key,

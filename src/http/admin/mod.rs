@@ -21,6 +21,7 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus_client::registry::Registry as MetricsRegistry;
+use tokio::sync::Semaphore;
 
 pub use self::control::{ControlError, Reloaded, UploadControl};
 use self::gate::Gate;
@@ -45,8 +46,6 @@ use super::open_files::{connection_limit, open_file_limit};
 use super::query::Query;
 use super::request_id::request_id;
 use super::server::deliver;
-use tokio::sync::Semaphore;
-
 use crate::config::HttpConfig;
 use crate::telemetry::Metrics;
 

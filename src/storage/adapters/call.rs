@@ -7,8 +7,8 @@ use crate::storage::{Key, StorageError};
 pub struct Call<'a> {
     /// What is called.
     pub operation: Operation,
-    /// On what; for `apply` the first change's key, for `publish` the key of the object, for `free_space` [`root`](crate::storage::keys::root), else the one
-    /// that was named when the partial or stream was opened.
+    /// On what; for `apply` the first change's key, for `publish` the key of the object, for `free_space`
+    /// [`root`](crate::storage::keys::root), else the one that was named when the partial or stream was opened.
     pub key: &'a Key,
     /// How many bytes it hands over to be kept.
     pub written_bytes: u64,

@@ -40,7 +40,9 @@ impl Machine {
             None => {}
             Some(Work::Piece { ticket, offset, len }) => {
                 let overlap = self.offset.saturating_sub(offset).min(len);
-                if let Some((last, digest)) = self.commit_that_follows() {
+                // Of a larger body the last piece gives its memory back before the commit, which may take long.
+                let may_be_whole = offset == 0 && self.offset == 0;
+                if may_be_whole && let Some((last, digest)) = self.commit_that_follows() {
                     self.begin_commit(last, &digest, discard, actions);
                     let running = Running::WriteAndCommit { ticket, epoch };
                     return self.run(Job::WriteAndCommit { ticket, offset, overlap, digest }, running, actions);

@@ -124,7 +124,7 @@ pub(in crate::upload) enum Answer {
 pub(in crate::upload) enum Job {
     /// Compares the first `overlap` bytes of the ticket's piece with what is kept, and appends the rest.
     Write { ticket: Ticket, offset: u64, overlap: u64 },
-    /// The same with the last piece, and then [`Job::Commit`] if it is taken in.
+    /// The same with a piece that is all there is of the upload, and then [`Job::Commit`] if it is taken in.
     WriteAndCommit { ticket: Ticket, offset: u64, overlap: u64, digest: Digest },
     /// Makes offset and hash state last: at the end of a body, or because somebody asks.
     Checkpoint,

@@ -54,6 +54,33 @@ fn a_gap_is_refused() {
 }
 
 #[test]
+fn only_a_piece_that_is_all_there_is_is_committed_with_its_write() {
+    let job_of = |actions: &[Action]| {
+        actions.iter().find_map(|action| match action {
+            Action::Run(job) => Some(job.clone()),
+            _ => None,
+        })
+    };
+    let mut machine = machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    let last = Some(LastPiece { ticket: 2, offset: 0, len: 5 });
+    let actions = machine.step(Event::Commit { ticket: 3, epoch, end: 5, digest: digest(1), last }, at(1));
+    assert!(matches!(job_of(&actions), Some(Job::WriteAndCommit { .. })), "{actions:?}");
+
+    let mut machine = self::machine();
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+    machine.step(Event::Piece { ticket: 2, epoch, offset: 0, len: 5 }, at(1));
+    machine.step(Event::Piece { ticket: 3, epoch, offset: 5, len: 5 }, at(1));
+    machine.step(Event::Commit { ticket: 4, epoch, end: 10, digest: digest(1), last: None }, at(1));
+    let actions = machine.step(Event::Done(Outcome::Written(Ok(5))), at(2));
+    assert!(matches!(job_of(&actions), Some(Job::Write { ticket: 3, .. })), "{actions:?}");
+    let actions = machine.step(Event::Done(Outcome::Written(Ok(10))), at(3));
+    assert!(matches!(job_of(&actions), Some(Job::Commit(_))), "{actions:?}");
+    let written = answers(actions);
+    assert!(matches!(written[..], [(3, Answer::Accepted)]), "its memory is free before the commit ends: {written:?}");
+}
+
+#[test]
 fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
     let mut machine = machine();
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
