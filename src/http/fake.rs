@@ -1,7 +1,6 @@
 //! A registry in memory for this module's tests: one blob map, uploads that fail as they are told.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -12,8 +11,11 @@ use futures_util::stream;
 use sha2::Digest as _;
 use tokio::sync::{Notify, Semaphore};
 
+use self::sender::FakeSender;
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
 use crate::registry::*;
+
+mod sender;
 
 type ErrorMaker = Box<dyn Fn() -> RegistryError + Send>;
 
@@ -228,33 +230,6 @@ impl Blobs for FakeRepository {
     async fn delete(&self, digest: &Digest) -> Result<(), RegistryError> {
         let removed = self.registry.state().blobs.remove(digest);
         removed.map(|_| ()).ok_or_else(|| RegistryError::BlobUnknown(digest.clone()))
-    }
-}
-
-/// Sends what it has; that it is less than its length is an error.
-struct FakeSender {
-    registry: FakeRegistry,
-    rest: Bytes,
-    length: u64,
-}
-
-#[async_trait]
-impl BlobSender for FakeSender {
-    async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, RegistryError> {
-        if self.rest.is_empty() && self.length > 0 {
-            return Err(RegistryError::Internal("the blob is too short".into()));
-        }
-        let piece = &self.rest[..self.rest.len().min(limit_bytes as usize)];
-        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-        let sent = match rustix::net::send(&*socket, piece, flags) {
-            Ok(sent) => sent,
-            Err(rustix::io::Errno::AGAIN) => 0,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let _ = self.rest.split_to(sent);
-        self.length -= sent as u64;
-        self.registry.0.sent_directly.fetch_add(sent as u64, Ordering::SeqCst);
-        Ok(Ok(sent as u64))
     }
 }
 

@@ -21,16 +21,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One case at a time: everything in the process counts.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// How many allocations a request makes at most, on average: whoever makes fewer do lowers the number.
+/// How many allocations a request makes at most; whoever makes fewer do lowers the number. It is the median that counts,
+/// since now and then a request meets work that is nobody's.
 mod most {
     pub const HEAD_BLOB: u64 = 40;
-    pub const GET_MANIFEST: u64 = 65;
+    pub const GET_MANIFEST: u64 = 72;
     pub const GET_BLOB: u64 = 78;
     pub const POST: u64 = 290;
-    pub const PATCH: u64 = 365;
-    pub const PUT: u64 = 440;
+    pub const PATCH: u64 = 350;
+    pub const PUT: u64 = 400;
     pub const PUT_WITH_BODY: u64 = 370;
 }
+
+/// So many requests of a kind are counted.
+const ROUNDS: usize = 50;
 
 /// What an upload that nobody writes to takes: a million of them have 256 MiB.
 const QUIET_BYTES: i64 = 256;
@@ -60,9 +64,8 @@ fn pushes_make_few_allocations() {
     let mut connection = registry.connect();
     let begin = registry::request("POST", "/v2/repo/blobs/uploads/", "", b"");
     at_most(most::POST, "POST", 202, &mut connection, &begin);
-    let mut counted = [0; 3];
-    let rounds = 50;
-    for round in 0..2 * rounds {
+    let mut counted: [Vec<u64>; 3] = Default::default();
+    for round in 0..2 * ROUNDS {
         let content = [round as u8; 4096];
         let patch = registry::request("PATCH", &registry::begin(&mut connection), "", &content);
         let patched = count(202, &mut connection, &patch);
@@ -71,17 +74,16 @@ fn pushes_make_few_allocations() {
         let location = registry::with_digest(&registry::begin(&mut connection), &content);
         let whole = count(201, &mut connection, &registry::request("PUT", &location, "", &content));
         // The first ones fill what is kept for the others.
-        if round >= rounds {
-            counted = [counted[0] + patched, counted[1] + put, counted[2] + whole];
+        if round >= ROUNDS {
+            counted[0].push(patched);
+            counted[1].push(put);
+            counted[2].push(whole);
         }
     }
-    for (most, what, all) in [
-        (most::PATCH, "PATCH", counted[0]),
-        (most::PUT, "PUT after it", counted[1]),
-        (most::PUT_WITH_BODY, "PUT with a body", counted[2]),
-    ] {
-        assert_at_most(most, what, all / rounds);
-    }
+    let [patched, put, whole] = counted;
+    assert_at_most(most::PATCH, "PATCH", patched);
+    assert_at_most(most::PUT, "PUT after it", put);
+    assert_at_most(most::PUT_WITH_BODY, "PUT with a body", whole);
 }
 
 #[test]
@@ -132,15 +134,15 @@ fn uploads_that_are_written_to_take_a_bounded_part() {
 
 /// Sends a request some times, and then as often again to count.
 fn at_most(most: u64, what: &str, status: u16, connection: &mut Connection, request: &[u8]) {
-    let rounds = 100;
-    let _warm: u64 = (0..rounds).map(|_| count(status, connection, request)).sum();
-    let all: u64 = (0..rounds).map(|_| count(status, connection, request)).sum();
-    assert_at_most(most, what, all / rounds);
+    let _warm: u64 = (0..ROUNDS).map(|_| count(status, connection, request)).sum();
+    assert_at_most(most, what, (0..ROUNDS).map(|_| count(status, connection, request)).collect());
 }
 
-fn assert_at_most(most: u64, what: &str, each: u64) {
-    println!("{what}: {each} allocations");
-    assert!(each <= most, "{what}: {each} allocations, not {most} at most");
+fn assert_at_most(most: u64, what: &str, mut counted: Vec<u64>) {
+    counted.sort_unstable();
+    let median = counted[counted.len() / 2];
+    println!("{what}: {median} allocations, {} to {}", counted[0], counted[counted.len() - 1]);
+    assert!(median <= most, "{what}: {median} allocations, not {most} at most: {counted:?}");
 }
 
 fn count(status: u16, connection: &mut Connection, request: &[u8]) -> u64 {

@@ -9,6 +9,7 @@
 use std::arch::x86_64::*;
 
 use super::constants::ROUND_CONSTANTS;
+use super::transposed::in_lanes;
 
 pub(super) const LANES: usize = 8;
 
@@ -20,22 +21,10 @@ pub(super) fn is_supported() -> bool {
 /// Compresses `count` blocks of each run into its words. With fewer runs than lanes the rest compute for nothing.
 pub(super) fn compress(words: &mut [[u32; 8]], runs: &[&[[u8; 64]]], count: usize) {
     assert!(is_supported(), "the kernel is chosen only where the processor has it");
-    assert_eq!(words.len(), runs.len(), "each run has its words");
-    let mut lanes = [[0; LANES]; 8];
-    let mut blocks = [runs[0]; LANES];
-    blocks[..runs.len()].copy_from_slice(runs);
-    for (lane, words) in words.iter().enumerate() {
-        for (word, row) in words.iter().zip(&mut lanes) {
-            row[lane] = *word;
-        }
-    }
-    // SAFETY: the processor has the instructions, as was just seen.
-    unsafe { compress_lanes(&mut lanes, &blocks, count) };
-    for (lane, words) in words.iter_mut().enumerate() {
-        for (word, row) in words.iter_mut().zip(&lanes) {
-            *word = row[lane];
-        }
-    }
+    in_lanes(words, runs, |lanes, blocks| {
+        // SAFETY: the processor has the instructions, as was just seen.
+        unsafe { compress_lanes(lanes, blocks, count) };
+    });
 }
 
 /// Compresses `count` blocks of each lane. The words are transposed: the first index is the word, the second the lane.

@@ -19,6 +19,8 @@ mod plan;
 mod sha_ni;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transposed;
 
 use super::Implementation;
 use crate::oci::Algorithm;
