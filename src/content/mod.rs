@@ -30,6 +30,7 @@ mod repositories;
 mod store;
 mod tags;
 mod task;
+mod together;
 
 #[cfg(test)]
 mod fault_tests;

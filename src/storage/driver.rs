@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::change::apply_one_by_one;
+use super::each::each;
 use super::{Change, Interrupted, Key, StorageError};
 
 /// Bytes in order, each piece bounded (at most a few MiB), ending after the first error.
@@ -59,6 +60,15 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// `NotFound`; `WrongSize` when it is larger than `limit_bytes`, without reading it.
     async fn get(&self, key: &Key, limit_bytes: u64) -> Result<Object, StorageError>;
 
+    /// Gets several small objects as one call, in the order of their keys; `None` where there is none. A driver whose calls
+    /// cost more than what they do looks them up in one go.
+    ///
+    /// # Errors
+    /// That of any of them, as of `get`, but for `NotFound`: which one it is of shows when each is asked for alone.
+    async fn get_each(&self, keys: &[Key], limit_bytes: u64) -> Result<Vec<Option<Object>>, StorageError> {
+        each(keys, |key| async move { self.get(&key, limit_bytes).await }).await
+    }
+
     /// Opens an object for reading and streams `range` of it (`None`: all), in bounded memory.
     ///
     /// A range that reaches past the end is cut at it. The stream reads the object as it was when this
@@ -81,6 +91,14 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// # Errors
     /// `NotFound`, also for a folder.
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError>;
+
+    /// Size and modification time of several, as [`Driver::get_each`].
+    ///
+    /// # Errors
+    /// That of any of them, but for `NotFound`.
+    async fn stat_each(&self, keys: &[Key]) -> Result<Vec<Option<Stat>>, StorageError> {
+        each(keys, |key| async move { self.stat(&key).await }).await
+    }
 
     /// Deletes one object or one partial. Folders that this leaves empty go too.
     ///
@@ -179,6 +197,13 @@ pub trait PartialWriter: Send + fmt::Debug {
     /// ([`Durability::Process`]) or the machine lost power ([`Durability::Power`]). The point is the
     /// newest that the store can offer without padding: at most [`PartialWriter::offset`].
     async fn checkpoint(&mut self, durability: Durability) -> Result<Checkpoint, StorageError>;
+
+    /// What [`PartialWriter::checkpoint`] would return, where there is nothing to be done for it: then it need not be called.
+    /// `None` means that it has to be.
+    fn standing_checkpoint(&self, durability: Durability) -> Option<Checkpoint> {
+        let _ = durability;
+        None
+    }
 
     /// Cuts the partial back to `offset`, which is not greater than [`PartialWriter::offset`].
     async fn rewind(&mut self, offset: u64) -> Result<(), StorageError>;

@@ -7,6 +7,7 @@
 pub mod adapters;
 mod change;
 mod driver;
+mod each;
 mod error;
 pub mod filesystem;
 mod key;

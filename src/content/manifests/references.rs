@@ -1,7 +1,5 @@
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
 use crate::content::ContentError;
 use crate::content::cache::LinkKind;
 use crate::content::store::Store;
@@ -11,8 +9,8 @@ use crate::storage::StorageError;
 /// How many references are found to be unknown before the rest is not looked at. A manifest may have tens of thousands,
 /// and a few tell the client as much.
 const MOST_UNKNOWN: usize = 100;
-/// How many references are looked up at once when they are not known.
-const LOOKUPS_AT_ONCE: usize = 8;
+/// How many references are looked up together when they are not known.
+const TOGETHER: usize = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Needed {
@@ -24,7 +22,8 @@ enum Needed {
 
 impl Store {
     /// Checks that the repository has what a manifest refers to: blobs as blobs, an index's manifests as manifests.
-    /// What is kept elsewhere, and the subject, need not be there. No driver call for what is known.
+    /// What is kept elsewhere, and the subject, need not be there. No driver call for what is known, and of what is not, two
+    /// for some dozens that are there.
     ///
     /// # Errors
     /// [`ContentError::ReferencesUnknown`] with those that are not there, in the manifest's order, the first hundred.
@@ -33,35 +32,34 @@ impl Store {
         repository: &RepositoryName,
         manifest: &Manifest,
     ) -> Result<(), ContentError> {
-        let needed = needed(manifest);
-        let mut found = stream::iter(needed.into_iter().map(|(need, digest)| async move {
-            Ok::<_, StorageError>((self.has(repository, need, &digest).await?, digest))
-        }))
-        .buffered(LOOKUPS_AT_ONCE);
         let mut unknown = Vec::new();
-        while let Some((is_there, digest)) = found.try_next().await? {
-            if !is_there {
-                unknown.push(digest);
-                if unknown.len() == MOST_UNKNOWN {
-                    break;
-                }
+        for some in needed(manifest).chunks(TOGETHER) {
+            let missing = self.missing_of(repository, some).await?;
+            let missing = some.iter().filter(|(need, digest)| missing.contains(&(*need, digest)));
+            unknown.extend(missing.map(|(_, digest)| digest.clone()));
+            if unknown.len() >= MOST_UNKNOWN {
+                unknown.truncate(MOST_UNKNOWN);
+                break;
             }
         }
         if unknown.is_empty() { Ok(()) } else { Err(ContentError::ReferencesUnknown(unknown)) }
     }
 
-    async fn has(&self, repository: &RepositoryName, need: Needed, digest: &Digest) -> Result<bool, StorageError> {
-        let kinds: &[LinkKind] = match need {
-            Needed::Blob => &[LinkKind::Layer],
-            Needed::Manifest => &[LinkKind::Revision],
-            Needed::Either => &[LinkKind::Revision, LinkKind::Layer],
-        };
-        for kind in kinds {
-            if self.find(repository, *kind, digest).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    async fn missing_of<'a>(
+        &self,
+        repository: &RepositoryName,
+        references: &'a [(Needed, Digest)],
+    ) -> Result<BTreeSet<(Needed, &'a Digest)>, StorageError> {
+        let of = |need| references.iter().filter(move |(needed, _)| *needed == need).map(|(_, digest)| digest);
+        let blobs = self.missing(repository, LinkKind::Layer, of(Needed::Blob)).await?;
+        let manifests = self.missing(repository, LinkKind::Revision, of(Needed::Manifest)).await?;
+        let no_manifests = self.missing(repository, LinkKind::Revision, of(Needed::Either)).await?;
+        let neither = self.missing(repository, LinkKind::Layer, no_manifests).await?;
+        let missing = [(Needed::Blob, blobs), (Needed::Manifest, manifests), (Needed::Either, neither)];
+        Ok(missing
+            .into_iter()
+            .flat_map(|(need, digests)| digests.into_iter().map(move |digest| (need, digest)))
+            .collect())
     }
 }
 

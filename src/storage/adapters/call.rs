@@ -7,7 +7,7 @@ use crate::storage::{Key, StorageError};
 pub struct Call<'a> {
     /// What is called.
     pub operation: Operation,
-    /// On what; for `apply` the first change's key, for `publish` the key of the object, for `free_space`
+    /// On what; for `apply` the first change's key, for `get_each` and `stat_each` the first key, for `publish` the key of the object, for `free_space`
     /// [`root`](crate::storage::keys::root), else the one that was named when the partial or stream was opened.
     pub key: &'a Key,
     /// How many bytes it hands over to be kept.
@@ -29,9 +29,9 @@ pub trait Around: Send + Sync + fmt::Debug + 'static {
         work: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> impl Future<Output = Result<T, StorageError>> + Send;
 
-    /// Whether [`Driver::apply`](crate::storage::Driver::apply) is one call. Otherwise it is taken apart, so that what is done
-    /// around a call is done around each change.
-    fn applies_at_once(&self) -> bool {
+    /// Whether what is asked for together ([`Driver::apply`](crate::storage::Driver::apply), `get_each`, `stat_each`) is one
+    /// call. Otherwise it is taken apart, so that what is done around a call is done around each change and look.
+    fn takes_many_at_once(&self) -> bool {
         false
     }
 
@@ -51,12 +51,14 @@ pub trait Around: Send + Sync + fmt::Debug + 'static {
 #[expect(missing_docs, reason = "each is the method of its name; what is not is documented")]
 pub enum Operation {
     Get,
+    GetEach,
     Read,
     /// The next piece of a stream, of an object or of a partial.
     ReadPiece,
     Put,
     Apply,
     Stat,
+    StatEach,
     Delete,
     DeleteAll,
     List,
@@ -75,13 +77,15 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Operation; 19] = [
+    pub const ALL: [Operation; 21] = [
         Operation::Get,
+        Operation::GetEach,
         Operation::Read,
         Operation::ReadPiece,
         Operation::Put,
         Operation::Apply,
         Operation::Stat,
+        Operation::StatEach,
         Operation::Delete,
         Operation::DeleteAll,
         Operation::List,
@@ -101,11 +105,13 @@ impl Operation {
     pub fn as_str(self) -> &'static str {
         match self {
             Operation::Get => "get",
+            Operation::GetEach => "get_each",
             Operation::Read => "read",
             Operation::ReadPiece => "read_piece",
             Operation::Put => "put",
             Operation::Apply => "apply",
             Operation::Stat => "stat",
+            Operation::StatEach => "stat_each",
             Operation::Delete => "delete",
             Operation::DeleteAll => "delete_all",
             Operation::List => "list",

@@ -24,7 +24,7 @@ impl Deadline {
 }
 
 impl Around for Timeout {
-    fn applies_at_once(&self) -> bool {
+    fn takes_many_at_once(&self) -> bool {
         true
     }
 

@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::call::{Around, Call, Operation};
 use crate::storage::change::apply_one_by_one;
+use crate::storage::each::each;
 use crate::storage::{
     ByteStream, Change, Checkpoint, Driver, Durability, Interrupted, Key, ListPage, Object, ObjectReader, ObjectSender,
     PartialWriter, PutMode, RedirectOptions, SharedDriver, SharedSocket, Stat, StorageError, Version, keys,
@@ -55,6 +56,16 @@ impl<A: Around> Driver for Adapter<A> {
         Ok(object)
     }
 
+    async fn get_each(&self, keys: &[Key], limit_bytes: u64) -> Result<Vec<Option<Object>>, StorageError> {
+        let Some(first) = keys.first().filter(|_| self.around.takes_many_at_once()) else {
+            return each(keys, |key| async move { self.get(&key, limit_bytes).await }).await;
+        };
+        let call = Call::new(Operation::GetEach, first);
+        let objects = self.around.around(call, self.inner.get_each(keys, limit_bytes)).await?;
+        self.around.received(objects.iter().flatten().map(|object| object.data.len() as u64).sum());
+        Ok(objects)
+    }
+
     async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
         let reader = self.around.around(Call::new(Operation::Read, key), self.inner.read(key, range)).await?;
         let stream = pieces(reader.stream, key.clone(), self.around.clone());
@@ -76,7 +87,7 @@ impl<A: Around> Driver for Adapter<A> {
     }
 
     async fn apply(&self, changes: Vec<Change>) -> Result<(), Interrupted> {
-        let Some(first) = changes.first().filter(|_| self.around.applies_at_once()) else {
+        let Some(first) = changes.first().filter(|_| self.around.takes_many_at_once()) else {
             return apply_one_by_one(self, changes).await;
         };
         let key = first.key().clone();
@@ -94,6 +105,13 @@ impl<A: Around> Driver for Adapter<A> {
 
     async fn stat(&self, key: &Key) -> Result<Stat, StorageError> {
         self.around.around(Call::new(Operation::Stat, key), self.inner.stat(key)).await
+    }
+
+    async fn stat_each(&self, keys: &[Key]) -> Result<Vec<Option<Stat>>, StorageError> {
+        let Some(first) = keys.first().filter(|_| self.around.takes_many_at_once()) else {
+            return each(keys, |key| async move { self.stat(&key).await }).await;
+        };
+        self.around.around(Call::new(Operation::StatEach, first), self.inner.stat_each(keys)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<(), StorageError> {
@@ -155,6 +173,10 @@ impl<A: Around> PartialWriter for AdapterPartial<A> {
 
     async fn checkpoint(&mut self, durability: Durability) -> Result<Checkpoint, StorageError> {
         self.around.around(Call::new(Operation::Checkpoint, &self.key), self.inner.checkpoint(durability)).await
+    }
+
+    fn standing_checkpoint(&self, durability: Durability) -> Option<Checkpoint> {
+        self.inner.standing_checkpoint(durability)
     }
 
     async fn rewind(&mut self, offset: u64) -> Result<(), StorageError> {

@@ -27,7 +27,7 @@ impl Limit {
 }
 
 impl Around for Turns {
-    fn applies_at_once(&self) -> bool {
+    fn takes_many_at_once(&self) -> bool {
         true
     }
 

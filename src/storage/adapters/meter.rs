@@ -64,7 +64,7 @@ impl Meter {
 }
 
 impl Around for Counts {
-    fn applies_at_once(&self) -> bool {
+    fn takes_many_at_once(&self) -> bool {
         true
     }
 

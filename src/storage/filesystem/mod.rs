@@ -47,6 +47,7 @@ use bytes::Bytes;
 use self::blocking::Cancelled;
 pub use self::lock::RootLock;
 use self::store::Store;
+use super::each::present;
 use super::{
     Change, Checkpoint, Driver, Durability, Interrupted, Key, ListPage, Object, ObjectReader, PartialWriter, PutMode,
     Stat, StorageError, Version, keys,
@@ -99,6 +100,34 @@ impl Filesystem {
         self.change(operation, key, |store, key, _| work(store, key)).await
     }
 
+    /// Looks at each: at what the kernel has in its caches here, at all the rest in one piece of work.
+    async fn each<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        keys: &[Key],
+        cached: impl Fn(&Store, &Key) -> Option<Result<T, StorageError>>,
+        look: impl Fn(&Store, &Key) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<Vec<Option<T>>, StorageError> {
+        let mut found = Vec::with_capacity(keys.len());
+        let mut rest = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            store::check_key(operation, key)?;
+            let here = cached(&self.store, key);
+            if here.is_none() {
+                rest.push((at, key.clone()));
+            }
+            found.push(here.map(present).transpose()?.flatten());
+        }
+        let Some(first) = rest.first().map(|(_, key)| key.clone()) else { return Ok(found) };
+        let looked = self.run(operation, &first, move |store, _| {
+            rest.into_iter().map(|(at, key)| Ok((at, present(look(store, &key))?))).collect::<Result<Vec<_>, _>>()
+        });
+        for (at, here) in looked.await? {
+            found[at] = here;
+        }
+        Ok(found)
+    }
+
     /// For what changes a key: see [`Cancelled`].
     async fn change<T: Send + 'static>(
         &self,
@@ -141,6 +170,11 @@ impl Driver for Filesystem {
         }
     }
 
+    async fn get_each(&self, keys: &[Key], limit_bytes: u64) -> Result<Vec<Option<Object>>, StorageError> {
+        let cached = |store: &Store, key: &Key| cached::get(store, key, limit_bytes);
+        self.each("get", keys, cached, move |store, key| object::get(store, key, limit_bytes)).await
+    }
+
     async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
         self.run("read", key, move |store, key| read::open(store, key, range)).await
     }
@@ -173,6 +207,10 @@ impl Driver for Filesystem {
             Some(result) => result,
             None => self.run("stat", key, |store, key| object::stat(store, key)).await,
         }
+    }
+
+    async fn stat_each(&self, keys: &[Key]) -> Result<Vec<Option<Stat>>, StorageError> {
+        self.each("stat", keys, cached::stat, object::stat).await
     }
 
     async fn delete(&self, key: &Key) -> Result<(), StorageError> {

@@ -118,6 +118,10 @@ impl FilesystemPartial {
         Ok(done)
     }
 
+    fn newest_checkpoint(&self) -> Checkpoint {
+        Checkpoint { offset: self.offset, token: String::new() }
+    }
+
     fn outside(&self, operation: &'static str, offset: u64) -> StorageError {
         let cause = format!("offset {offset} is past its end at {}", self.offset);
         StorageError::with_source(StorageErrorKind::WrongSize, operation, &self.key, cause)
@@ -155,7 +159,12 @@ impl PartialWriter for FilesystemPartial {
             self.run("checkpoint", work).await?;
             self.name_is_durable = true;
         }
-        Ok(Checkpoint { offset: self.offset, token: String::new() })
+        Ok(self.newest_checkpoint())
+    }
+
+    fn standing_checkpoint(&self, durability: Durability) -> Option<Checkpoint> {
+        let stands = !self.is_broken && !self.store.syncs(durability);
+        stands.then(|| self.newest_checkpoint())
     }
 
     async fn rewind(&mut self, offset: u64) -> Result<(), StorageError> {

@@ -87,6 +87,11 @@ impl PartialWriter for MemoryPartial {
         Ok(Checkpoint { offset: self.offset, token: String::new() })
     }
 
+    fn standing_checkpoint(&self, _durability: Durability) -> Option<Checkpoint> {
+        let is_mine = self.partial(&mut self.memory.lock(), "checkpoint").is_ok();
+        is_mine.then(|| Checkpoint { offset: self.offset, token: String::new() })
+    }
+
     async fn rewind(&mut self, offset: u64) -> Result<(), StorageError> {
         if offset > self.offset {
             return Err(self.outside("rewind", offset));

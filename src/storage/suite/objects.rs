@@ -16,6 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!("an empty object is an object", empty_object),
         case!("what is absent is not found, and a folder is no object", absence),
         case!("get refuses what is larger than its limit", get_limit),
+        case!("several objects are looked at as each is alone", look_at_each),
         case!("overwriting replaces the bytes and the version", overwrite),
         case!("create-only refuses an object that is there", create_only),
         case!("compare-and-set refuses another version and absence", compare_and_set),
@@ -79,6 +80,29 @@ async fn get_limit(driver: SharedDriver) {
     assert_kind(driver.get(&key("suite/object"), 99).await, StorageErrorKind::WrongSize);
     assert_eq!(driver.get(&key("suite/object"), 100).await.unwrap().data.len(), 100);
     delete(&*driver, "suite/object").await;
+}
+
+async fn look_at_each(driver: SharedDriver) {
+    assert!(driver.get_each(&[], LIMIT_BYTES).await.unwrap().is_empty());
+    assert!(driver.stat_each(&[]).await.unwrap().is_empty());
+    let names: Vec<String> = (0..20).map(|number| format!("suite/each/{number}")).collect();
+    for (number, name) in names.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
+        // The larger ones are more than a driver may look at in passing.
+        put(&*driver, name, pattern(number as u8, 10_000 * (number % 3))).await;
+    }
+    let keys: Vec<_> = names.iter().map(|name| key(name)).chain([key("suite/each")]).collect();
+    let objects = driver.get_each(&keys, LIMIT_BYTES).await.unwrap();
+    let stats = driver.stat_each(&keys).await.unwrap();
+    assert_eq!((objects.len(), stats.len()), (keys.len(), keys.len()));
+    for ((key, object), stat) in keys.iter().zip(objects).zip(stats) {
+        let alone = driver.get(key, LIMIT_BYTES).await.ok();
+        assert_eq!(object.map(|object| (object.data, object.version)), alone.map(|alone| (alone.data, alone.version)));
+        assert_eq!(stat, driver.stat(key).await.ok());
+    }
+    assert_kind(driver.get_each(&keys, 10_000).await, StorageErrorKind::WrongSize);
+    for (_, name) in names.iter().enumerate().filter(|(number, _)| number % 3 != 0) {
+        delete(&*driver, name).await;
+    }
 }
 
 async fn overwrite(driver: SharedDriver) {

@@ -17,6 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!("a batch may hold many pieces, empty ones, or none", batches),
         case!("a partial is opened again at a checkpoint", reopen),
         case!("a partial that is opened again tells what it kept past the checkpoint", reopen_further),
+        case!("a checkpoint that stands without a call is the one that a call gives", standing_checkpoint),
         case!("a partial is not opened past its end", reopen_past_end),
         case!("a partial is cut back", rewind),
         case!("a partial is read back", read_back),
@@ -123,6 +124,23 @@ async fn reopen_further(driver: SharedDriver) {
     let expected = [&appended[..checkpoint.offset as usize], &pattern(3, 200)].concat();
     assert_eq!(read_all(&*driver, BLOB).await, expected);
     delete(&*driver, BLOB).await;
+}
+
+async fn standing_checkpoint(driver: SharedDriver) {
+    let mut writer = driver.create_partial(&key(DATA)).await.unwrap();
+    for durability in [Durability::Process, Durability::Power, Durability::Process] {
+        writer.append(vec![pattern(3, 70_000)]).await.unwrap();
+        let standing = writer.standing_checkpoint(durability);
+        let made = writer.checkpoint(durability).await.unwrap();
+        assert!(standing.is_none_or(|standing| standing == made), "{made:?}");
+    }
+    let standing = writer.standing_checkpoint(Durability::Process);
+    let offset = writer.offset();
+    drop(writer);
+    if let Some(standing) = standing {
+        assert_eq!(driver.open_partial(&key(DATA), &standing).await.unwrap().offset(), offset);
+    }
+    delete(&*driver, DATA).await;
 }
 
 async fn reopen_past_end(driver: SharedDriver) {

@@ -21,7 +21,7 @@ use crate::clock::SharedClock;
 use crate::content::Blobs;
 use crate::hashing::{HashPool, Hasher, RunningDigest};
 use crate::oci::{Algorithm, RepositoryName, UploadId};
-use crate::storage::{self, Change, Durability, PartialWriter, PutMode, SharedDriver, keys};
+use crate::storage::{self, Change, Durability, PartialWriter, PutMode, SharedDriver, StorageError, keys};
 use crate::telemetry::Metrics;
 
 /// What every upload needs of the outside.
@@ -125,7 +125,7 @@ impl UploadStore {
             return Ok(());
         };
         let digest = hasher.state().await?;
-        let partial = writer.checkpoint(durability).await?;
+        let partial = checkpoint_of(writer.as_mut(), durability).await?;
         if partial.offset < digest.offset() {
             // A store that keeps only whole parts stands further back than the digest: its older state still holds.
             return Ok(());
@@ -149,7 +149,7 @@ impl UploadStore {
         self.ensure_open(parts).await?;
         let (Some(writer), Some(hasher)) = (parts.writer.as_mut(), parts.hasher.as_ref()) else { return Ok(()) };
         let digest = hasher.newest_state()?;
-        let partial = writer.checkpoint(self.checkpoint_durability).await?;
+        let partial = checkpoint_of(writer.as_mut(), self.checkpoint_durability).await?;
         if partial.offset < digest.offset() {
             return Ok(());
         }
@@ -199,6 +199,17 @@ impl UploadStore {
         let bytes = record.encode().into();
         self.driver.put(&key, bytes, PutMode::Overwrite, self.checkpoint_durability).await?;
         Ok(())
+    }
+}
+
+/// The newest point from which the partial can be opened again; no driver call where it stands without one.
+async fn checkpoint_of(
+    writer: &mut dyn PartialWriter,
+    durability: Durability,
+) -> Result<storage::Checkpoint, StorageError> {
+    match writer.standing_checkpoint(durability) {
+        Some(standing) => Ok(standing),
+        None => writer.checkpoint(durability).await,
     }
 }
 
