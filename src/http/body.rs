@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
@@ -13,10 +13,11 @@ use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::access_log::RequestRecord;
 use super::connection_state::ConnectionState;
+use super::head::Framing;
 
 /// The rest of a body that is dropped rather than costing the client its connection.
 const SMALL_REST_BYTES: u64 = 64 * 1024;
@@ -35,25 +36,18 @@ pub(super) struct RequestBody {
     /// How long it may bring no byte while we are ready to read.
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Since when we have been ready to read.
+    waiting_since: Option<Instant>,
     record: Rc<RequestRecord>,
-    appetite: Appetite,
+    source: Source,
 }
 
-/// Tells the connection whether the handler has taken all that came. Where nobody reads any more, it has.
-struct Appetite(Option<Rc<ConnectionState>>);
-
-impl Appetite {
-    fn note(&self, has_taken_all: bool) {
-        if let Some(connection) = &self.0 {
-            connection.welcome_more(has_taken_all);
-        }
-    }
-}
-
-impl Drop for Appetite {
-    fn drop(&mut self) {
-        self.note(true);
-    }
+/// Where the bytes come from.
+enum Source {
+    /// The connection.
+    Inlet(Rc<ConnectionState>),
+    /// actix-http, which has read them.
+    Payload,
 }
 
 /// Why a body did not come whole.
@@ -74,15 +68,21 @@ impl RequestBody {
         timeout: Duration,
         record: Rc<RequestRecord>,
     ) -> Self {
-        let headers = request.headers();
-        let content_length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let is_framed_by_connection = request.version() >= actix_web::http::Version::HTTP_2;
+        let connection = record.connection();
+        let framing = connection.as_ref().and_then(|connection| connection.inlet().begin_body());
+        let content_length = match framing {
+            Some(Framing::Sized(length)) => Some(length),
+            Some(Framing::Chunked) => None,
+            None => content_length_of(request),
+        };
         let absent = match content_length {
             Some(length) => length == 0,
-            None => !is_framed_by_connection && !headers.contains_key(TRANSFER_ENCODING),
+            None => framing.is_none() && !may_have_body(request),
         };
-        let appetite = Appetite(record.connection());
-        appetite.note(absent);
+        let source = match connection {
+            Some(connection) if framing.is_some() => Source::Inlet(connection),
+            _ => Source::Payload,
+        };
         RequestBody {
             payload,
             content_length,
@@ -91,8 +91,9 @@ impl RequestBody {
             ended: absent,
             timeout,
             timer: None,
+            waiting_since: None,
             record,
-            appetite,
+            source,
         }
     }
 
@@ -121,6 +122,7 @@ impl RequestBody {
             Some(piece) => {
                 self.received += piece.len() as u64;
                 self.record.add_bytes_in(piece.len() as u64);
+                self.ended = matches!(&self.source, Source::Inlet(connection) if connection.inlet().body_is_taken());
             }
             None => self.ended = true,
         }
@@ -128,20 +130,32 @@ impl RequestBody {
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
-        if let Poll::Ready(piece) = Pin::new(&mut self.payload).poll_next(cx) {
-            self.timer = None;
-            let is_over = !matches!(piece, Some(Ok(_)));
-            self.appetite.note(is_over);
-            return Poll::Ready(match piece {
-                Some(Ok(piece)) => Ok(Some(piece)),
-                None => Ok(None),
-                Some(Err(PayloadError::EncodingCorrupted)) => Err(BodyError::Malformed),
-                Some(Err(_)) => Err(BodyError::Cut),
-            });
+        let piece = match &self.source {
+            Source::Inlet(connection) => connection.inlet().poll_body(cx, connection.is_in_a_crowd()),
+            Source::Payload => Pin::new(&mut self.payload).poll_next(cx).map(|piece| match piece.transpose() {
+                Ok(piece) => Ok(piece),
+                Err(PayloadError::EncodingCorrupted) => Err(BodyError::Malformed),
+                Err(_) => Err(BodyError::Cut),
+            }),
+        };
+        if piece.is_ready() {
+            self.waiting_since = None;
+            return piece;
         }
-        self.appetite.note(true);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
-        timer.as_mut().poll(cx).map(|()| Err(BodyError::Silent))
+        self.poll_silence(cx).map(|()| Err(BodyError::Silent))
+    }
+
+    /// Whether nothing has come for too long. The timer is set again when it rings, not with each piece.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ends_at = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(ends_at)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if ends_at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(ends_at);
+        }
     }
 
     /// The whole body; `None` when it is over `limit_bytes`, of which no more is read then.
@@ -185,6 +199,15 @@ impl RequestBody {
     pub(super) fn into_payload(self) -> web::Payload {
         self.payload
     }
+}
+
+/// Whether a body without a length may follow: in chunks, or in HTTP/2's frames.
+fn may_have_body(request: &HttpRequest) -> bool {
+    request.version() >= actix_web::http::Version::HTTP_2 || request.headers().contains_key(TRANSFER_ENCODING)
+}
+
+fn content_length_of(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 impl fmt::Display for BodyError {

@@ -3,8 +3,7 @@
 //! actix-http bounds the time of the first request's head only, and reads a body that nobody wants
 //! until it ends. So the socket is wrapped: it ends when no request has been running for too long
 //! (half-sent heads and quiet HTTP/2 connections included), when the client does not take its answer,
-//! and it closes in bounded time and bytes after an answer that came before the end of a body. It is read
-//! on, and its end told, when the reader of a body has taken all that came before.
+//! and it closes in bounded time and bytes after an answer that came before the end of a body.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +12,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -44,17 +42,12 @@ pub(super) struct ConnectionLimits {
 
 /// A socket with limits.
 pub(super) struct Connection {
-    transport: Transport,
-    /// What was read to find out the protocol.
-    prefix: Bytes,
     state: Rc<ConnectionState>,
     limits: ConnectionLimits,
     idle_timer: Pin<Box<Sleep>>,
     /// There is something that the client does not take.
     stalled: Option<(Pin<Box<Sleep>>, ActivityGuard)>,
     closing: Closing,
-    /// Nothing more comes in.
-    ended: bool,
 }
 
 enum Closing {
@@ -69,14 +62,9 @@ enum Closing {
 }
 
 impl Connection {
-    pub(super) fn new(
-        transport: Transport,
-        prefix: Bytes,
-        state: Rc<ConnectionState>,
-        limits: ConnectionLimits,
-    ) -> Self {
+    pub(super) fn new(state: Rc<ConnectionState>, limits: ConnectionLimits) -> Self {
         let idle_timer = Box::pin(sleep(limits.head_timeout));
-        Connection { transport, prefix, state, limits, idle_timer, stalled: None, closing: Closing::No, ended: false }
+        Connection { state, limits, idle_timer, stalled: None, closing: Closing::No }
     }
 
     pub(super) fn state(&self) -> Rc<ConnectionState> {
@@ -112,43 +100,22 @@ impl Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            let taken = self.prefix.len().min(buffer.remaining());
-            buffer.put_slice(&self.prefix[..taken]);
-            self.prefix.advance(taken);
-            return Poll::Ready(Ok(()));
-        }
         if self.state.has_answered_early() {
             // The answer's way out wakes the task; what comes in is of no interest any more.
             return Poll::Pending;
         }
-        // While a handler has not taken what came, nothing more is read, and no end told: actix-http would read on, and hold
-        // a multiple of that for each connection; and at an end it throws away what it has not handed over.
-        ready!(self.state.poll_more_welcome(cx));
-        if self.ended {
+        if self.state.inlet().poll_read(cx, buffer).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        let filled_before = buffer.filled().len();
-        match self.transport.poll_read(cx, buffer) {
-            Poll::Ready(Ok(())) if buffer.filled().len() > filled_before => {
-                self.state.note_read(buffer.filled().len() - filled_before);
-                Poll::Ready(Ok(()))
-            }
-            // A reset is an end as well: what came before it is handed over first.
-            Poll::Ready(_) => {
-                self.ended = true;
-                Poll::Ready(Ok(()))
-            }
-            // Too long without a request: as if the client had closed.
-            Poll::Pending => self.poll_idle(cx).map(Ok),
-        }
+        // Too long without a request: as if the client had closed.
+        self.poll_idle(cx).map(Ok)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.state.direct().check_write()?;
-        let written = self.transport.poll_write(cx, data);
+        let written = self.state.inlet().transport().poll_write(cx, data);
         self.watch_write(cx, written)
     }
 
@@ -158,19 +125,20 @@ impl AsyncWrite for Connection {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.state.direct().check_write()?;
-        let written = self.transport.poll_write_vectored(cx, data);
+        let written = self.state.inlet().transport().poll_write_vectored(cx, data);
         self.watch_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
+        self.state.inlet().transport().is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Transport::Plain(tcp) = &self.transport {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut transport = self.state.inlet().transport();
+        if let Transport::Plain(tcp) = &*transport {
             ready!(self.state.direct().poll_send(cx, tcp, self.limits.write_stall))?;
         }
-        self.transport.poll_flush(cx)
+        transport.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -182,12 +150,13 @@ impl AsyncWrite for Connection {
                     if deadline.as_mut().poll(cx).is_ready() {
                         return Poll::Ready(Ok(()));
                     }
-                    ready!(this.transport.poll_shutdown(cx))?;
+                    ready!(this.state.inlet().transport().poll_shutdown(cx))?;
                     let deadline = Box::pin(sleep(this.limits.disconnect_timeout));
                     this.closing = Closing::Lingering { deadline, bytes_left: LINGER_BYTES };
                 }
                 Closing::Lingering { deadline, bytes_left } => {
-                    let lingering = linger(this.transport.tcp(), deadline.as_mut(), bytes_left, cx);
+                    let mut transport = this.state.inlet().transport();
+                    let lingering = linger(transport.tcp(), deadline.as_mut(), bytes_left, cx);
                     // Where nothing was sent that we did not want, there is nothing to wait for.
                     let is_clean = !this.state.has_answered_early() && *bytes_left == LINGER_BYTES;
                     return if is_clean { Poll::Ready(Ok(())) } else { lingering.map(Ok) };

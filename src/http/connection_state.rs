@@ -2,20 +2,16 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::activity::{Activity, ActivityGuard};
 use super::direct::{DirectSend, DirectSlot};
+use super::inlet::Inlet;
 
 /// With so many requests at once, less is read ahead of each.
 const CROWD: usize = 256;
-
-/// How much is then read of a body before its handler is asked to take it. actix-http alone reads several times that, which
-/// takes less turns: with 64 at once it saves a tenth of the user time.
-const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {
@@ -34,17 +30,12 @@ pub(super) struct ConnectionState {
     offered: Cell<usize>,
     /// When such a piece was last handed over or taken.
     moved_at: Cell<Instant>,
-    /// More may be read, or the end of the connection told: whoever reads a body has taken all that came of it.
-    more_is_welcome: Cell<bool>,
-    /// How much was read while a request ran, since its handler had taken all.
-    read_ahead: Cell<usize>,
-    /// Waits for more to be welcome.
-    more_waiting: Cell<Option<Waker>>,
+    inlet: Inlet,
     direct: DirectSend,
 }
 
 impl ConnectionState {
-    pub(super) fn new(is_tls: bool, is_http2: bool, activity: Arc<Activity>, direct: DirectSend) -> Self {
+    pub(super) fn new(is_tls: bool, is_http2: bool, inlet: Inlet, activity: Arc<Activity>, direct: DirectSend) -> Self {
         ConnectionState {
             is_tls,
             is_http2,
@@ -56,11 +47,14 @@ impl ConnectionState {
             last_answer: Cell::new(false),
             offered: Cell::new(0),
             moved_at: Cell::new(Instant::now()),
-            more_is_welcome: Cell::new(true),
-            read_ahead: Cell::new(0),
-            more_waiting: Cell::new(None),
+            inlet,
             direct,
         }
+    }
+
+    /// What comes in.
+    pub(super) fn inlet(&self) -> &Inlet {
+        &self.inlet
     }
 
     /// What goes past actix-http.
@@ -83,8 +77,13 @@ impl ConnectionState {
         self.idle_since.set(Instant::now());
         self.answered_any.set(true);
         if self.running.get() == 0 {
-            self.welcome_more(true);
+            self.inlet.request_over();
         }
+    }
+
+    /// Whether there are so many requests that each gets less memory.
+    pub(super) fn is_in_a_crowd(&self) -> bool {
+        self.activity.running() >= CROWD
     }
 
     /// How many requests are running (more than one with HTTP/2 only).
@@ -94,28 +93,6 @@ impl ConnectionState {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.activity.is_stopping()
-    }
-
-    /// A handler has, or has not, taken all that came of a body so far. While it has not, nothing more is read
-    /// from the connection, and its end is held back: actix-http throws away what it has read and not handed
-    /// over when it sees the end. (HTTP/2 has windows of its own, and other streams.)
-    pub(super) fn welcome_more(&self, is_welcome: bool) {
-        self.more_is_welcome.set(is_welcome || self.is_http2);
-        self.read_ahead.set(0);
-        if is_welcome && let Some(waker) = self.more_waiting.take() {
-            waker.wake();
-        }
-    }
-
-    /// So many bytes were read. In a crowd, no more are, when they are enough for a while, until the handler asks.
-    pub(super) fn note_read(&self, bytes: usize) {
-        if self.is_http2 || self.running.get() == 0 {
-            return;
-        }
-        self.read_ahead.set(self.read_ahead.get() + bytes);
-        if self.read_ahead.get() >= READ_AHEAD_BYTES && self.activity.running() >= CROWD {
-            self.more_is_welcome.set(false);
-        }
     }
 
     /// The answer that is given now is the connection's last. actix-http would go on with what it has
@@ -159,15 +136,6 @@ impl ConnectionState {
     /// Whether an answer came before the end of its body.
     pub(super) fn has_answered_early(&self) -> bool {
         self.early_answer.get()
-    }
-
-    /// Waits until more of the connection may be read, or its end be told.
-    pub(super) fn poll_more_welcome(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.more_is_welcome.get() {
-            return Poll::Ready(());
-        }
-        self.more_waiting.set(Some(cx.waker().clone()));
-        Poll::Pending
     }
 
     /// Something that a stop waits for.

@@ -21,6 +21,7 @@ use super::activity::Activity;
 use super::connection::{Connection, ConnectionLimits};
 use super::connection_state::ConnectionState;
 use super::direct::DirectSend;
+use super::inlet::Inlet;
 use super::transport::Transport;
 
 /// How an HTTP/2 connection begins.
@@ -55,8 +56,9 @@ impl Guard {
         let is_tls = matches!(transport, Transport::Tls(_));
         let is_http2 = protocol == Protocol::Http2;
         let direct = DirectSend::new(Arc::clone(&self.direct_slots));
-        let state = Rc::new(ConnectionState::new(is_tls, is_http2, Arc::clone(&self.activity), direct));
-        Ok((Connection::new(transport, prefix, state, self.limits), protocol, peer))
+        let inlet = Inlet::new(transport, prefix, is_http2);
+        let state = Rc::new(ConnectionState::new(is_tls, is_http2, inlet, Arc::clone(&self.activity), direct));
+        Ok((Connection::new(state, self.limits), protocol, peer))
     }
 
     async fn begin(&self, mut stream: TcpStream) -> io::Result<(Transport, Bytes, Protocol)> {

@@ -7,6 +7,7 @@ mod direct;
 mod early_answers;
 mod errors;
 mod hostile;
+mod pipelines;
 mod stop;
 
 use std::net::SocketAddr;
