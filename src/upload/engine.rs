@@ -293,7 +293,12 @@ impl UploadHandle {
                     memory: self.engine.memory.body(),
                 };
                 tokio::spawn(pump.run());
-                WriterKind::Pumped { commands, failure }
+                WriterKind::Pumped {
+                    commands,
+                    failure,
+                    memory: self.engine.memory.clone(),
+                    batch_bytes: self.engine.batch_bytes,
+                }
             }
         };
         Ok(Writer { kind, length: options.length, received: 0 })

@@ -81,11 +81,9 @@ impl Body {
         async move { memory.take(wanted).await }
     }
 
-    /// How much a body takes at once: a batch, while all bodies together find room for that in half of the memory.
+    /// How much a body takes at once: a batch, while the memory is not short.
     fn step(&self, batch_bytes: usize) -> usize {
-        let all = *self.memory.all.lock().unwrap_or_else(PoisonError::into_inner) * UNIT_BYTES as usize;
-        let bodies = self.memory.bodies.load(Ordering::Relaxed).max(1);
-        (all / 2 / bodies).clamp(LEAST_STEP_BYTES.min(batch_bytes), batch_bytes)
+        self.memory.part().clamp(LEAST_STEP_BYTES.min(batch_bytes), batch_bytes)
     }
 }
 
@@ -105,6 +103,17 @@ impl Memory {
     pub fn body(&self) -> Body {
         self.bodies.fetch_add(1, Ordering::Relaxed);
         Body { memory: self.clone() }
+    }
+
+    /// Whether half of the memory has no room for a batch of each body.
+    pub fn is_short(&self, batch_bytes: usize) -> bool {
+        self.part() < batch_bytes
+    }
+
+    /// What half of the memory has for each body.
+    fn part(&self) -> usize {
+        let all = *self.all.lock().unwrap_or_else(PoisonError::into_inner) * UNIT_BYTES as usize;
+        all / 2 / self.bodies.load(Ordering::Relaxed).max(1)
     }
 
     /// Takes so many bytes if nobody waits in line.

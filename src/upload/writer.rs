@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::UploadActor;
+use super::memory::Memory;
 use super::pump::{Command, EndKind};
 use super::{UploadError, UploadHandle};
 use crate::oci::Digest;
@@ -21,12 +22,12 @@ pub(super) enum WriterKind {
     Pumped {
         commands: mpsc::Sender<Command>,
         failure: watch::Receiver<Option<UploadError>>,
+        /// What all bodies together may have waiting, and how much of it a batch is.
+        memory: Memory,
+        batch_bytes: usize,
     },
     /// The same digest is being committed already: the body is thrown away.
-    Following {
-        upload: UploadHandle,
-        address: Addr<UploadActor>,
-    },
+    Following { upload: UploadHandle, address: Addr<UploadActor> },
 }
 
 impl Writer {
@@ -43,11 +44,16 @@ impl Writer {
             piece.truncate(room as usize);
         }
         self.received += piece.len() as u64;
-        if let WriterKind::Pumped { commands, failure } = &mut self.kind
+        if let WriterKind::Pumped { commands, failure, memory, batch_bytes } = &mut self.kind
             && !piece.is_empty()
-            && commands.send(Command::Piece(piece)).await.is_err()
         {
-            return Err(cause_of(failure).await);
+            if commands.send(Command::Piece(piece)).await.is_err() {
+                return Err(cause_of(failure).await);
+            }
+            if memory.is_short(*batch_bytes) {
+                // The next piece is not to be read before there is room for it. If there never will be, the next call says why.
+                let _ = commands.reserve().await;
+            }
         }
         if is_too_long {
             return Err(self.wrong_size().await);
@@ -113,7 +119,7 @@ impl Writer {
                 EndKind::Commit(digest) => upload.join(address, digest).await,
                 EndKind::Cut | EndKind::Finish => Err(UploadError::Superseded),
             },
-            WriterKind::Pumped { commands, failure } => {
+            WriterKind::Pumped { commands, failure, .. } => {
                 let (reply, answer) = oneshot::channel();
                 if commands.send(Command::End { kind, reply }).await.is_err() {
                     return Err(cause_of(failure).await);
