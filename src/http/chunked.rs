@@ -31,6 +31,8 @@ enum At {
     Trailers,
     /// In such a line.
     Trailer,
+    /// At its end.
+    TrailerEnd,
     /// At the end of the last, empty line.
     LastEnd,
     /// Behind the body.
@@ -108,8 +110,9 @@ impl At {
             (At::ContentEnd { first: true }, b'\r') => At::ContentEnd { first: false },
             (At::ContentEnd { first: false }, b'\n') => At::Length { value: 0, digits: 0 },
             (At::Trailers, b'\r') => At::LastEnd,
-            (At::Trailer, b'\n') => At::Trailers,
-            (At::Trailers | At::Trailer, byte) if is_text(byte) || self == At::Trailer && byte == b'\r' => At::Trailer,
+            (At::Trailer, b'\r') => At::TrailerEnd,
+            (At::TrailerEnd, b'\n') => At::Trailers,
+            (At::Trailers | At::Trailer, byte) if is_text(byte) => At::Trailer,
             (At::LastEnd, b'\n') => At::End,
             _ => return Err(Malformed),
         })
@@ -188,6 +191,9 @@ mod tests {
             "10000000000000000\r\n",
             "0\r\n\rx",
             "0\r\na: b\0\r\n\r\n",
+            "0\r\na: b\n\r\n",
+            "0\r\na: b\rc\r\n\r\n",
+            "0\r\na: b\r\r\n\r\n",
             &long_extension,
             &long_trailers,
         ] {

@@ -83,7 +83,7 @@ impl Announced {
 
 /// Whether actix-http takes everything behind the head for one stream. Other upgrades may be ignored.
 fn is_a_tunnel(upgrade: &[u8]) -> bool {
-    upgrade.to_ascii_lowercase().windows(b"websocket".len()).any(|part| part == b"websocket")
+    upgrade.trim_ascii().eq_ignore_ascii_case(b"websocket")
 }
 
 fn length(value: &[u8]) -> Option<u64> {
@@ -130,7 +130,7 @@ mod tests {
             ("content-length:7", Framing::Sized(7)),
             ("Content-Length: 18446744073709551615", Framing::Sized(u64::MAX)),
             ("Content-Length: 0", Framing::Sized(0)),
-            ("Upgrade: h2c\r\nContent-Length: 5", Framing::Sized(5)),
+            ("Upgrade: h2c, websockets\r\nContent-Length: 5", Framing::Sized(5)),
             ("Transfer-Encoding: chunked", Framing::Chunked),
             ("transfer-encoding:Chunked\t", Framing::Chunked),
         ] {
@@ -163,7 +163,7 @@ mod tests {
             "Content-Length:",
             "Content-Length: 18446744073709551616",
             "Upgrade: WebSocket\r\nConnection: upgrade",
-            "Content-Length: 5\r\nUpgrade: h2c, websocket",
+            "Content-Length: 5\r\nUpgrade: websocket",
             "no header",
             "Sp ace: 1",
         ] {

@@ -136,6 +136,8 @@ impl Inlet {
             let piece = self.split_off_rest()?;
             let is_taken = self.body_is_taken();
             if is_taken && let Some(block) = self.block.take() {
+                // What follows on the body does not keep the block.
+                self.rest.replace_with(|rest| BytesMut::from(&rest[..]));
                 blocks::give_back(block);
             }
             if piece.is_some() || is_taken {
@@ -193,6 +195,7 @@ impl Inlet {
         let given = rest.len().min(most_bytes).min(buffer.remaining());
         buffer.put_slice(&rest[..given]);
         rest.advance(given);
+        forget_if_empty(&mut rest);
         given
     }
 
@@ -210,10 +213,7 @@ impl Inlet {
     fn split_off_rest(&self) -> Result<Option<Bytes>, BodyError> {
         let (mut rest, mut body) = (self.rest.borrow_mut(), self.body.borrow_mut());
         let piece = body.split_off(&mut rest).map_err(|Malformed| BodyError::Malformed);
-        if rest.is_empty() {
-            // Nothing of the memory stays with the connection.
-            *rest = BytesMut::new();
-        }
+        forget_if_empty(&mut rest);
         piece
     }
 
@@ -233,6 +233,13 @@ impl Inlet {
         // It is asked for more only when all that was read before is through.
         *self.rest.borrow_mut() = limited.into_inner().split();
         Poll::Ready(())
+    }
+}
+
+/// Nothing of memory that was read into stays with a connection that waits.
+fn forget_if_empty(rest: &mut BytesMut) {
+    if rest.is_empty() {
+        *rest = BytesMut::new();
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpStream;
 
 use crate::harness::{
@@ -180,7 +182,11 @@ async fn what_there_is_not_is_told(storage: Storage) {
     registry.end(&location, "cancel").await.expect_error(404, "BLOB_UPLOAD_UNKNOWN").await;
     let report = registry.scan(true).await;
     assert_eq!((&report["uploads"], &report["removed"], &report["findings"]), (&json!(0), &json!(0), &json!([])));
-    assert!(report["finished_at"].as_str() >= report["started_at"].as_str(), "{report}");
+    let time_of = |field: &str| {
+        let text = report[field].as_str().expect("a time");
+        OffsetDateTime::parse(text, &Rfc3339).expect("a time")
+    };
+    assert!(time_of("finished_at") >= time_of("started_at"), "{report}");
     registry.finish().await;
 }
 

@@ -43,6 +43,9 @@ const QUIET_BYTES: i64 = 268;
 /// it and waits to be written; 64 KiB are wanted.
 const WRITING_BYTES: i64 = 160 * 1024;
 
+/// What a connection takes that has pushed something large and waits.
+const WAITING_BYTES: i64 = 40 * 1024;
+
 #[test]
 fn requests_make_few_allocations() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,6 +133,31 @@ fn uploads_that_are_written_to_take_a_bounded_part() {
     let each = most / UPLOADS;
     println!("upload that is written to: {each} bytes");
     assert!(each <= WRITING_BYTES, "an upload that is written to takes {each} bytes, not {WRITING_BYTES} at most");
+}
+
+#[test]
+fn connections_that_wait_keep_nothing_of_what_they_pushed() {
+    const CONNECTIONS: i64 = 100;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start();
+    let mut first = registry.connect();
+    let content = vec![7; 250_000];
+    let push = |connection: &mut Connection| {
+        let location = registry::with_digest(&registry::begin(connection), &content);
+        let mut put = registry::request("PUT", &location, "", &content);
+        // The next request has begun to come.
+        put.extend_from_slice(b"\r\n");
+        assert_eq!(connection.exchange(&put), 201);
+    };
+    for _ in 0..100 {
+        push(&mut first);
+    }
+    let before = settled();
+    let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|_| registry.connect()).collect();
+    connections.iter_mut().for_each(push);
+    let each = (settled() - before) / CONNECTIONS - registry::CONNECTION_BYTES;
+    println!("connection that waits: {each} bytes");
+    assert!(each <= WAITING_BYTES, "a connection that waits takes {each} bytes, not {WAITING_BYTES} at most");
 }
 
 /// Sends a request some times, and then as often again to count.
