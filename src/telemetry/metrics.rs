@@ -1,4 +1,6 @@
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -7,9 +9,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Handles of every metric. Cheap to clone; clones count together.
+/// Every metric. Cheap to clone; clones count together.
 #[derive(Clone)]
 pub struct Metrics {
+    handles: Arc<MetricHandles>,
+}
+
+/// Handles of every metric. Each is shared by itself, so that a clone of all of them would cost more than a request should.
+pub struct MetricHandles {
     /// `longshore_http_requests_total`.
     pub http_requests: Family<RequestLabels, Counter>,
     /// `longshore_http_request_duration_seconds`.
@@ -153,10 +160,18 @@ pub enum CacheResult {
     miss,
 }
 
+impl Deref for Metrics {
+    type Target = MetricHandles;
+
+    fn deref(&self) -> &MetricHandles {
+        &self.handles
+    }
+}
+
 impl Metrics {
     /// Makes the handles and registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Metrics {
+        let handles = MetricHandles {
             http_requests: Family::default(),
             http_request_duration: Family::new_with_constructor(request_duration_histogram),
             uploads_open: Gauge::default(),
@@ -181,6 +196,7 @@ impl Metrics {
             storage_bytes: Family::default(),
             cache_requests: Family::default(),
         };
+        let metrics = Metrics { handles: Arc::new(handles) };
         let prefixed = registry.sub_registry_with_prefix("longshore");
         prefixed.register("http_requests", "Requests answered", metrics.http_requests.clone());
         prefixed.register(

@@ -5,6 +5,6 @@ mod metrics;
 
 pub use log::{LogFormat, change_log_levels, start_log};
 pub use metrics::{
-    CacheLabels, CacheResult, CacheScope, DirectionLabels, DurationLabels, EndLabels, LimitLabels, Metrics,
-    PolicyLabels, RequestLabels, StorageBytesLabels, StorageOperationLabels,
+    CacheLabels, CacheResult, CacheScope, DirectionLabels, DurationLabels, EndLabels, LimitLabels, MetricHandles,
+    Metrics, PolicyLabels, RequestLabels, StorageBytesLabels, StorageOperationLabels,
 };
