@@ -13,8 +13,8 @@ const LEAST_STEP_BYTES: usize = 64 * 1024;
 
 /// What bodies wait in line for. Cheap to clone.
 ///
-/// It bounds what has been taken from connections and is not written yet. Beside it there are, for each writer, one
-/// piece in its connection's hands, and the last batch, which may still be waiting to be hashed after it was written.
+/// It bounds what has been taken from connections and is not written yet. Beside it there are, for each writer, what its
+/// connection receives into, and the last batch, which may still be waiting to be hashed after it was written.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     free: Arc<Semaphore>,
