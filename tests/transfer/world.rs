@@ -64,7 +64,7 @@ pub fn bytes(seed: u8, length: usize) -> Bytes {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-fn config_of(architecture: &str) -> String {
+pub fn config_of(architecture: &str) -> String {
     json!({"os": "linux", "architecture": architecture}).to_string()
 }
 
