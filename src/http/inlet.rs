@@ -19,7 +19,7 @@ use super::chunked::{Chunked, Malformed, Next};
 use super::head::{Framing, Head};
 use super::transport::Transport;
 
-/// How much is read at once where a head is expected, and in a crowd.
+/// How much is read at once where a head is expected.
 const SMALL_READ_BYTES: usize = 16 * 1024;
 
 /// A head that is longer goes to actix-http, which refuses it.
@@ -130,8 +130,13 @@ impl Inlet {
         self.announced.take()
     }
 
-    /// The next piece of that body, in `small` ones if memory is short; `None` at its end.
-    pub(super) fn poll_body(&self, cx: &mut Context<'_>, small: bool) -> Poll<Result<Option<Bytes>, BodyError>> {
+    /// The next piece of that body; `None` at its end. Where memory is short, no more than `most_bytes` are read at once, into
+    /// memory that fits them.
+    pub(super) fn poll_body(
+        &self,
+        cx: &mut Context<'_>,
+        most_bytes: Option<usize>,
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
             let piece = self.split_off_rest()?;
             let is_taken = self.body_is_taken();
@@ -146,7 +151,12 @@ impl Inlet {
             if self.ended.get() {
                 return Poll::Ready(Err(BodyError::Cut));
             }
-            ready!(if small || self.body.borrow().is_small() { self.poll_fill(cx) } else { self.poll_block(cx) });
+            let is_small = self.body.borrow().is_small();
+            ready!(match most_bytes {
+                _ if is_small => self.poll_fill(cx),
+                Some(most_bytes) => self.poll_fitting(cx, most_bytes),
+                None => self.poll_block(cx),
+            });
         }
     }
 
@@ -226,12 +236,31 @@ impl Inlet {
         let block = slot.get_or_insert_with(blocks::take);
         // It takes no more than it has room for.
         let room = block.capacity();
-        let mut limited = block.limit(room);
+        ready!(self.poll_into(cx, block, room));
+        // It is asked for more only when all that was read before is through.
+        *self.rest.borrow_mut() = block.split();
+        Poll::Ready(())
+    }
+
+    /// Reads so many bytes at most, and keeps no more memory than they need; or notes the end.
+    fn poll_fitting(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
+        let mut block = blocks::take_small();
+        let read = self.poll_into(cx, &mut block, most_bytes.min(blocks::SMALL_BLOCK_BYTES));
+        if block.len() >= blocks::SMALL_BLOCK_BYTES / 8 * 7 {
+            *self.rest.borrow_mut() = block;
+        } else {
+            self.rest.borrow_mut().extend_from_slice(&block);
+            blocks::give_back_small(block);
+        }
+        read
+    }
+
+    /// Reads so many bytes at most, or notes the end.
+    fn poll_into(&self, cx: &mut Context<'_>, block: &mut BytesMut, most_bytes: usize) -> Poll<()> {
+        let mut limited = block.limit(most_bytes);
         let mut transport = self.transport.borrow_mut();
         let read = ready!(pin!(transport.read_buf(&mut limited)).poll(cx));
         self.ended.set(!matches!(read, Ok(1..)));
-        // It is asked for more only when all that was read before is through.
-        *self.rest.borrow_mut() = limited.into_inner().split();
         Poll::Ready(())
     }
 }

@@ -87,6 +87,14 @@ impl Change {
         }
     }
 
+    /// What it is to survive, where it says so.
+    pub fn durability(&self) -> Option<Durability> {
+        match self {
+            Change::Put { durability, .. } | Change::PutFolder { durability, .. } => Some(*durability),
+            Change::DeleteAll { .. } => None,
+        }
+    }
+
     /// What it changes.
     pub fn key(&self) -> &Key {
         match self {

@@ -290,6 +290,8 @@ impl UploadHandle {
                     revoked,
                     failure: failure_sender,
                     batch_bytes: self.engine.batch_bytes,
+                    longest_interval: self.engine.roster.rules(&self.name.repository).longest_batch_interval(),
+                    last_sent: None,
                     memory: self.engine.memory.body(),
                 };
                 tokio::spawn(pump.run());

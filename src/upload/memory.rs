@@ -9,7 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const UNIT_BYTES: u64 = 4096;
 
 /// The least that a body takes at once, so that what it writes is worth a write where all are in line.
-const LEAST_STEP_BYTES: usize = 64 * 1024;
+const LEAST_BATCH_BYTES: usize = 32 * 1024;
+
+/// Where half of the memory has less for each body, no body holds more than one batch.
+const SCARCE_BYTES: usize = 64 * 1024;
 
 /// What bodies wait in line for. Cheap to clone.
 ///
@@ -69,7 +72,7 @@ impl Share {
 impl Body {
     /// Takes so many bytes if nobody waits in line; more of them, up to what a body takes at once, if there are.
     pub fn try_take(&self, bytes: usize, batch_bytes: usize) -> Option<Share> {
-        let step = self.step(batch_bytes);
+        let step = self.batch_bytes(batch_bytes);
         let more = (step > bytes).then(|| self.memory.try_take(step)).flatten();
         more.or_else(|| self.memory.try_take(bytes))
     }
@@ -77,13 +80,29 @@ impl Body {
     /// Waits in line for so many bytes, or for as much as a body takes at once, if that is more.
     pub fn take(&self, bytes: usize, batch_bytes: usize) -> impl Future<Output = Share> + Send + use<> {
         let memory = self.memory.clone();
-        let wanted = bytes.max(self.step(batch_bytes));
+        let wanted = bytes.max(self.batch_bytes(batch_bytes));
         async move { memory.take(wanted).await }
     }
 
-    /// How much a body takes at once: a batch, while the memory is not short.
-    fn step(&self, batch_bytes: usize) -> usize {
-        self.memory.part().clamp(LEAST_STEP_BYTES.min(batch_bytes), batch_bytes)
+    /// How much a body takes and writes at once: `most_bytes`, and where the memory is short the power of two of which each
+    /// body may have one under way and one that is gathered.
+    pub fn batch_bytes(&self, most_bytes: usize) -> usize {
+        let part = self.memory.part();
+        if part >= most_bytes {
+            return most_bytes;
+        }
+        let power_of_two = part.checked_ilog2().map_or(0, |exponent| 1 << exponent);
+        power_of_two.max(LEAST_BATCH_BYTES).min(most_bytes)
+    }
+
+    /// Whether there are so many bodies that each is to hold one batch only. They keep everything busy all the same.
+    pub fn is_scarce(&self) -> bool {
+        self.memory.part() < SCARCE_BYTES
+    }
+
+    /// How many bodies there are, this one among them.
+    pub fn count(&self) -> usize {
+        self.memory.bodies.load(Ordering::Relaxed)
     }
 }
 
@@ -178,6 +197,31 @@ mod tests {
         third.await;
         // More than there is at all is not waited for in vain.
         memory.take(1 << 30).await;
+    }
+
+    #[test]
+    fn the_more_bodies_there_are_the_less_each_takes_at_once() {
+        const MOST: usize = 512 * 1024;
+        let memory = Memory::new(64 * MOST as u64);
+        let mut bodies = Vec::new();
+        let mut sizes = Vec::new();
+        for count in 1..=4096 {
+            bodies.push(memory.body());
+            let size = bodies[0].batch_bytes(MOST);
+            assert!(
+                size == MOST || size == LEAST_BATCH_BYTES || 2 * count * size <= 64 * MOST,
+                "{count} take {size} each"
+            );
+            sizes.push(size);
+        }
+        sizes.dedup();
+        assert_eq!(sizes, [512 << 10, 256 << 10, 128 << 10, 64 << 10, 32 << 10]);
+        assert!(bodies[0].is_scarce());
+        assert_eq!(bodies[0].batch_bytes(10_000), 10_000);
+        bodies.truncate(256);
+        assert!(!bodies[0].is_scarce(), "256 have 64 KiB each");
+        drop(bodies);
+        assert!(!memory.is_short(MOST));
     }
 
     #[tokio::test]

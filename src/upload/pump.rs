@@ -22,9 +22,15 @@ use super::messages::{self, End, EndOfBody, HeldUp, Piece, Reply};
 /// One batch is written while the next one waits in the actor's mailbox; more would only hold memory.
 const BATCHES_IN_FLIGHT: usize = 2;
 
-/// How long bytes wait for more to come before they are handed over as they are. Far below any take-over time, so that
-/// a slow client is never taken for a silent one.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long bytes wait for more to come before they are handed over as they are.
+const SHORTEST_LINGER: Duration = Duration::from_millis(10);
+
+/// How long a batch that is not full comes behind the one before it, for each body that there is: however many drip, they
+/// make about a thousand batches a second.
+const INTERVAL_FOR_EACH: Duration = Duration::from_millis(1);
+
+/// Where a batch that is not full ends, if it can: a file is written page by page.
+const PAGE_BYTES: usize = 4096;
 
 pub(super) enum Command {
     Piece(Bytes),
@@ -45,8 +51,12 @@ pub(super) struct Pump {
     pub commands: mpsc::Receiver<Command>,
     pub revoked: oneshot::Receiver<UploadError>,
     pub failure: watch::Sender<Option<UploadError>>,
-    /// How many bytes make a batch.
+    /// How many bytes make a batch, while memory is not short.
     pub batch_bytes: usize,
+    /// How long a batch may come behind the one before it, however many bodies there are.
+    pub longest_interval: Duration,
+    /// When the last batch went.
+    pub last_sent: Option<Instant>,
     /// Its part of what all bodies together may hold.
     pub memory: Body,
 }
@@ -103,11 +113,11 @@ impl Pump {
         // A piece that waits for its share of the memory; meanwhile what came before it goes on.
         let mut waiting: Option<Waiting> = None;
         let end = loop {
-            // Where more has to wait in line, nothing is gained by holding back what is there.
-            let is_due = batch.len > 0 && waiting.is_some() || batch.due.is_some_and(|due| due <= Instant::now());
-            let is_full = batch.len >= self.batch_bytes;
-            if (is_due || is_full) && in_flight.len() < BATCHES_IN_FLIGHT {
-                let rest = if is_full { batch.split_off(self.whole_bytes(batch.len)) } else { Batch::default() };
+            let batch_bytes = self.memory.batch_bytes(self.batch_bytes);
+            if in_flight.len() < BATCHES_IN_FLIGHT
+                && let Some(len) = self.due_bytes(batch, batch_bytes, waiting.is_some(), in_flight.is_empty())
+            {
+                let rest = batch.split_off(len, self.next_due());
                 self.send(batch, in_flight).await?;
                 *batch = rest;
                 if waiting.is_some() {
@@ -116,6 +126,8 @@ impl Pump {
                 continue;
             }
             let due = batch.due.filter(|_| in_flight.len() < BATCHES_IN_FLIGHT);
+            let may_hold_two = in_flight.is_empty() || !self.memory.is_scarce();
+            let takes_more = may_hold_two && batch.len < batch_bytes && waiting.is_none();
             tokio::select! {
                 biased;
                 cause = &mut self.revoked => return Err(cause.unwrap_or(UploadError::Died)),
@@ -125,12 +137,12 @@ impl Pump {
                 }
                 share = share_of(&mut waiting), if waiting.is_some() => {
                     if let Some(Waiting { piece, .. }) = waiting.take() {
-                        batch.push(piece, share);
+                        batch.push(piece, share, self.next_due());
                     }
                 }
-                command = self.commands.recv(), if batch.len < self.batch_bytes && waiting.is_none() => match command {
+                command = self.commands.recv(), if takes_more => match command {
                     Some(Command::Piece(piece)) => match self.share_for(&piece, batch) {
-                        Some(share) => batch.push(piece, share),
+                        Some(share) => batch.push(piece, share, self.next_due()),
                         None => {
                             self.say_held_up().await?;
                             // What is in the batch goes meanwhile, and takes its share with it.
@@ -159,12 +171,25 @@ impl Pump {
         }
     }
 
-    /// How many of `len` bytes make a batch that ends at a multiple of `batch_bytes` of the upload: a store may have to do
-    /// more for an end at any other place.
-    fn whole_bytes(&self, len: usize) -> usize {
-        let behind = (self.offset + len as u64) % self.batch_bytes as u64;
-        // Less than `batch_bytes`, which a full batch has at least.
-        len - behind as usize
+    /// How much of the batch is to go now, if any. A full one ends at a multiple of `batch_bytes` of the upload, since a store
+    /// may have to do more for an end at any other place.
+    fn due_bytes(&self, batch: &Batch, batch_bytes: usize, is_in_line: bool, is_idle: bool) -> Option<usize> {
+        if batch.len >= batch_bytes {
+            return Some(bytes_to_multiple(self.offset, batch.len, batch_bytes));
+        }
+        let is_due = batch.due.is_some_and(|due| due <= Instant::now());
+        // Where more has to wait in line, nothing is gained by holding back what is there, but for a part of a page.
+        let may_go = is_due || is_in_line && (is_idle || batch.len >= PAGE_BYTES);
+        (may_go && batch.len > 0).then(|| bytes_to_multiple(self.offset, batch.len, PAGE_BYTES))
+    }
+
+    /// When bytes that come now must go. What comes after a while goes soon, so that a client that sends little is not taken
+    /// for a silent one.
+    fn next_due(&self) -> Instant {
+        let bodies = u32::try_from(self.memory.count()).unwrap_or(u32::MAX);
+        let interval = INTERVAL_FOR_EACH.saturating_mul(bodies).min(self.longest_interval);
+        let soon = Instant::now() + SHORTEST_LINGER;
+        self.last_sent.map_or(soon, |last_sent| soon.max(last_sent + interval))
     }
 
     /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
@@ -174,6 +199,7 @@ impl Pump {
 
     async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
         let (batch, under_way) = self.message_of(std::mem::take(batch));
+        self.last_sent = Some(Instant::now());
         deliver(&self.address, Piece { epoch: self.epoch, batch }).await?;
         in_flight.push_back(under_way);
         Ok(())
@@ -247,15 +273,15 @@ impl Batch {
         (self.len + piece.len()).saturating_sub(self.share.bytes())
     }
 
-    fn push(&mut self, piece: Bytes, share: Share) {
+    fn push(&mut self, piece: Bytes, share: Share, due: Instant) {
         self.len += piece.len();
         self.pieces.push(piece);
         self.share.add(share);
-        self.due.get_or_insert_with(|| Instant::now() + LINGER);
+        self.due.get_or_insert(due);
     }
 
     /// Takes off what is behind the first `len` bytes, with its part of the memory.
-    fn split_off(&mut self, len: usize) -> Batch {
+    fn split_off(&mut self, len: usize, due: Instant) -> Batch {
         let mut rest = Batch::default();
         while self.len > len
             && let Some(mut piece) = self.pieces.pop()
@@ -267,11 +293,18 @@ impl Batch {
                 self.pieces.push(piece);
             }
             let share = self.share.split_off(behind.len());
-            rest.push(behind, share);
+            rest.push(behind, share, due);
         }
         rest.pieces.reverse();
         rest
     }
+}
+
+/// How many of `len` bytes from `offset` on end at a multiple of `unit`; all, if there is none.
+fn bytes_to_multiple(offset: u64, len: usize, unit: usize) -> usize {
+    // Less than `unit`.
+    let behind = ((offset + len as u64) % unit as u64) as usize;
+    if behind < len { len - behind } else { len }
 }
 
 /// Whether this says only that the upload's actor ended or left memory, which is not what a writer wants to know.
@@ -326,17 +359,33 @@ mod tests {
     use super::super::memory::Memory;
     use super::*;
 
+    #[test]
+    fn a_batch_ends_at_a_multiple_if_there_is_one() {
+        for (offset, len, expected) in [
+            (0, 4096, 4096),
+            (0, 5000, 4096),
+            (0, 100, 100),
+            (4090, 6, 6),
+            (4090, 7, 6),
+            (4097, 4094, 4094),
+            (4097, 8192, 8191),
+        ] {
+            assert_eq!(bytes_to_multiple(offset, len, 4096), expected, "{len} bytes from {offset} on");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_split_off_a_batch_comes_later_and_keeps_its_part_of_the_memory() {
         let memory = Memory::new(1 << 20).body();
+        let due = Instant::now();
         for len in 0..=12_300 {
             let mut batch = Batch::default();
             for piece in [Bytes::from(vec![1; 4000]), Bytes::from(vec![2; 300]), Bytes::from(vec![3; 8000])] {
                 let share = memory.try_take(piece.len(), 1).expect("there is memory");
-                batch.push(piece, share);
+                batch.push(piece, share, due);
             }
             let all = batch.pieces.concat();
-            let rest = batch.split_off(len);
+            let rest = batch.split_off(len, due);
             assert_eq!((batch.len, rest.len), (len, all.len() - len));
             assert_eq!((batch.pieces.concat(), rest.pieces.concat()), (all[..len].to_vec(), all[len..].to_vec()));
             assert!(rest.pieces.is_empty() || rest.due.is_some());

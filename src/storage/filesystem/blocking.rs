@@ -1,20 +1,23 @@
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use crate::storage::{StorageError, StorageErrorKind};
+use super::pool::{Kind, Pool};
+use crate::storage::{Key, StorageError, StorageErrorKind};
+
+/// Why there is no answer.
+const NOT_DONE: &str = "it panicked, or the process is stopping";
 
 /// Work on a thread that may block. Dropping it before it has begun takes it back; later it is told so.
 #[derive(Debug)]
 pub(super) struct Blocking<T> {
-    task: JoinHandle<Result<T, StorageError>>,
+    answer: oneshot::Receiver<Result<T, StorageError>>,
     operation: &'static str,
-    subject: String,
+    subject: Key,
     cancelled: Cancelled,
 }
 
@@ -33,32 +36,56 @@ impl Cancelled {
     }
 }
 
+/// Starts what may take long, such as a sync or reading from a disk, on a thread of its own.
 pub(super) fn start<T: Send + 'static>(
     operation: &'static str,
-    subject: impl fmt::Display,
-    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-) -> Blocking<T> {
-    start_cancellable(operation, subject, |_| work())
-}
-
-pub(super) fn start_cancellable<T: Send + 'static>(
-    operation: &'static str,
-    subject: impl fmt::Display,
+    subject: &Key,
     work: impl FnOnce(&Cancelled) -> Result<T, StorageError> + Send + 'static,
 ) -> Blocking<T> {
+    let (job, blocking) = prepare(operation, subject, work);
+    tokio::task::spawn_blocking(job);
+    blocking
+}
+
+/// Starts it on a thread of the pool.
+pub(super) fn start_in<T: Send + 'static>(
+    pool: &Pool,
+    kind: Kind,
+    operation: &'static str,
+    subject: &Key,
+    work: impl FnOnce(&Cancelled) -> Result<T, StorageError> + Send + 'static,
+) -> Blocking<T> {
+    let (job, blocking) = prepare(operation, subject, work);
+    if let Err(job) = pool.push(kind, Box::new(job)) {
+        tokio::task::spawn_blocking(job);
+    }
+    blocking
+}
+
+fn prepare<T: Send + 'static>(
+    operation: &'static str,
+    subject: &Key,
+    work: impl FnOnce(&Cancelled) -> Result<T, StorageError> + Send + 'static,
+) -> (impl FnOnce() + Send + 'static, Blocking<T>) {
+    let (reply, answer) = oneshot::channel();
     let cancelled = Cancelled::default();
     let told = cancelled.clone();
-    let task = tokio::task::spawn_blocking(move || work(&told));
-    Blocking { task, operation, subject: subject.to_string(), cancelled }
+    let job = move || {
+        if !reply.is_closed() {
+            // Nobody may wait for it any more.
+            let _ = reply.send(work(&told));
+        }
+    };
+    (job, Blocking { answer, operation, subject: subject.clone(), cancelled })
 }
 
 impl<T> Future for Blocking<T> {
     type Output = Result<T, StorageError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.task).poll(context).map(|joined| match joined {
-            Ok(result) => result,
-            Err(error) => Err(StorageError::with_source(StorageErrorKind::Fault, self.operation, &self.subject, error)),
+        Pin::new(&mut self.answer).poll(context).map(|answer| {
+            let fail = |_| StorageError::with_source(StorageErrorKind::Fault, self.operation, &self.subject, NOT_DONE);
+            answer.unwrap_or_else(|error| Err(fail(error)))
         })
     }
 }
@@ -66,6 +93,5 @@ impl<T> Future for Blocking<T> {
 impl<T> Drop for Blocking<T> {
     fn drop(&mut self) {
         self.cancelled.0.store(true, Ordering::Release);
-        self.task.abort();
     }
 }

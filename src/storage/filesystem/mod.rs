@@ -13,7 +13,8 @@
 //!   lock, or the later one waits for it.
 //! - A file that is open for reading stays what it was, whatever becomes of its name.
 //! - Deletes are not synced: after a loss of power, what was deleted may be there again. They work on a full disk.
-//! - Every call is one piece of work on a thread that may block; a stream is one for each piece.
+//! - Every call is one piece of work on a thread that may block; a stream is one for each piece. What takes little is done
+//!   by few threads (`pool`), what syncs or may read much by a thread of its own.
 //!
 //! It needs Linux 5.6 or newer (`openat2`). Symbolic links that lead out of the root are refused.
 
@@ -30,6 +31,7 @@ mod lock;
 mod object;
 mod partial;
 mod pending;
+mod pool;
 mod read;
 mod root;
 mod send;
@@ -46,6 +48,7 @@ use bytes::Bytes;
 
 use self::blocking::Cancelled;
 pub use self::lock::RootLock;
+use self::pool::Kind;
 use self::store::Store;
 use super::each::present;
 use super::{
@@ -91,13 +94,14 @@ impl Filesystem {
         Ok(Filesystem { store: Arc::new(Store::open(&options)?) })
     }
 
+    /// Looks at something, or does something else that takes little.
     async fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
         key: &Key,
         work: impl FnOnce(&Arc<Store>, &Key) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.change(operation, key, |store, key, _| work(store, key)).await
+        self.change(operation, key, Takes::Little, |store, key, _| work(store, key)).await
     }
 
     /// Looks at each: at what the kernel has in its caches here, at all the rest in one piece of work.
@@ -133,12 +137,31 @@ impl Filesystem {
         &self,
         operation: &'static str,
         key: &Key,
+        takes: Takes,
         work: impl FnOnce(&Arc<Store>, &Key, &Cancelled) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         store::check_key(operation, key)?;
-        let (store, key) = (self.store.clone(), key.clone());
-        blocking::start_cancellable(operation, key.clone(), move |cancelled| work(&store, &key, cancelled)).await
+        let (store, of) = (self.store.clone(), key.clone());
+        let work = move |cancelled: &Cancelled| work(&store, &of, cancelled);
+        match takes {
+            Takes::Little => blocking::start_in(&self.store.pool, Kind::Small, operation, key, work).await,
+            Takes::Long => blocking::start(operation, key, work).await,
+        }
     }
+
+    /// What a change takes that is to survive so much.
+    fn takes(&self, durability: Durability) -> Takes {
+        if self.store.syncs(durability) { Takes::Long } else { Takes::Little }
+    }
+}
+
+/// How much time a piece of work takes where nothing is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Some calls of the kernel, which looks at its caches or at few blocks of the disk.
+    Little,
+    /// It waits for the disk, or goes through much.
+    Long,
 }
 
 /// Makes all changes in one piece of work. Blocks.
@@ -176,7 +199,7 @@ impl Driver for Filesystem {
     }
 
     async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ObjectReader, StorageError> {
-        self.run("read", key, move |store, key| read::open(store, key, range)).await
+        self.change("read", key, Takes::Long, move |store, key, _| read::open(store, key, range)).await
     }
 
     async fn put(
@@ -186,7 +209,7 @@ impl Driver for Filesystem {
         mode: PutMode,
         durability: Durability,
     ) -> Result<Version, StorageError> {
-        self.change("put", key, move |store, key, cancelled| {
+        self.change("put", key, self.takes(durability), move |store, key, cancelled| {
             object::put(store, key, &data, &mode, durability, cancelled)
         })
         .await
@@ -197,7 +220,10 @@ impl Driver for Filesystem {
         for change in &changes {
             store::check_key("apply", change.key()).map_err(|cause| Interrupted { done: 0, cause })?;
         }
-        let applied = self.change("apply", &first, move |store, _, cancelled| Ok(apply(store, &changes, cancelled)));
+        let syncs = |change: &Change| change.durability().is_some_and(|durability| self.store.syncs(durability));
+        let takes = if changes.iter().any(syncs) { Takes::Long } else { Takes::Little };
+        let applied =
+            self.change("apply", &first, takes, move |store, _, cancelled| Ok(apply(store, &changes, cancelled)));
         applied.await.unwrap_or_else(|cause| Err(Interrupted { done: 0, cause }))
     }
 
@@ -214,12 +240,12 @@ impl Driver for Filesystem {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), StorageError> {
-        self.change("delete", key, object::delete).await
+        self.change("delete", key, Takes::Little, object::delete).await
     }
 
     async fn delete_all(&self, folder: &Key, last: Option<&str>) -> Result<(), StorageError> {
         let last = last.map(str::to_owned);
-        self.change("delete_all", folder, move |store, folder, cancelled| {
+        self.change("delete_all", folder, Takes::Long, move |store, folder, cancelled| {
             delete_all::delete_all(store, folder, last.as_deref(), cancelled)
         })
         .await
@@ -227,7 +253,10 @@ impl Driver for Filesystem {
 
     async fn list(&self, folder: &Key, start_after: Option<&str>, limit: usize) -> Result<ListPage, StorageError> {
         let start_after = start_after.map(str::to_owned);
-        self.run("list", folder, move |store, folder| list::list(store, folder, start_after.as_deref(), limit)).await
+        let list = move |store: &Arc<Store>, folder: &Key, _: &Cancelled| {
+            list::list(store, folder, start_after.as_deref(), limit)
+        };
+        self.change("list", folder, Takes::Long, list).await
     }
 
     async fn list_mark(&self, folder: &Key) -> Result<Option<String>, StorageError> {

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::blocking::Cancelled;
 use super::fence::Fence;
+use super::pool::Kind;
 use super::root::parent_of;
 use super::store::{Store, change_failed};
 use super::{append, blocking, object, pending, read};
@@ -96,10 +98,12 @@ impl FilesystemPartial {
         }
     }
 
-    /// Does `work` on a thread that may block, unless another writer has the partial now.
+    /// Does `work` on a thread that may block, unless another writer has the partial now: one of the pool's, or its own
+    /// where it may take long.
     async fn run<T: Send + 'static>(
         &mut self,
         operation: &'static str,
+        kind: Option<Kind>,
         work: impl FnOnce(&Store, &File, &Key) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StorageError> {
         if self.is_broken {
@@ -108,12 +112,15 @@ impl FilesystemPartial {
         }
         self.is_broken = true;
         let (store, file, fence, key) = (self.store.clone(), self.file.clone(), self.fence.clone(), self.key.clone());
-        let done = blocking::start(operation, &self.key, move || {
+        let work = move |_: &Cancelled| {
             let entered = fence.enter();
             let done = entered.and_then(|_mine| work(&store, &file, &key));
             done.map_err(|error| change_failed(operation, &key, error))
-        })
-        .await?;
+        };
+        let done = match kind {
+            Some(kind) => blocking::start_in(&self.store.pool, kind, operation, &self.key, work).await?,
+            None => blocking::start(operation, &self.key, work).await?,
+        };
         self.is_broken = false;
         Ok(done)
     }
@@ -141,7 +148,7 @@ impl PartialWriter for FilesystemPartial {
             let written_back = if store.ever_syncs() { append::write_back(file, written_back..end) } else { end };
             Ok((end, written_back))
         };
-        (self.offset, self.written_back) = self.run("append", work).await?;
+        (self.offset, self.written_back) = self.run("append", Some(Kind::Append), work).await?;
         Ok(())
     }
 
@@ -156,7 +163,7 @@ impl PartialWriter for FilesystemPartial {
                 let before = store.root.removals();
                 store.root.sync_name(key, &store.root.open_parent(key)?, before)
             };
-            self.run("checkpoint", work).await?;
+            self.run("checkpoint", None, work).await?;
             self.name_is_durable = true;
         }
         Ok(self.newest_checkpoint())
@@ -171,7 +178,7 @@ impl PartialWriter for FilesystemPartial {
         if offset > self.offset {
             return Err(self.outside("rewind", offset));
         }
-        self.run("rewind", move |_, file, _| file.set_len(offset)).await?;
+        self.run("rewind", Some(Kind::Small), move |_, file, _| file.set_len(offset)).await?;
         self.offset = offset;
         self.written_back = self.written_back.min(offset);
         Ok(())
@@ -204,7 +211,8 @@ impl PartialWriter for FilesystemPartial {
             store.root.prune(parent_of(key.as_str()));
             object::stat_of(&file.metadata()?).map(Some)
         };
-        let published = self.run("publish", work).await?;
+        let kind = (!self.store.syncs(durability)).then_some(Kind::Small);
+        let published = self.run("publish", kind, work).await?;
         published.ok_or_else(|| StorageError::new(StorageErrorKind::NotFound, "publish", &self.key))
     }
 }

@@ -94,7 +94,8 @@ fn stream_of(reading: Reading, first: Option<Bytes>) -> ByteStream {
 
 impl Reading {
     fn start(self) -> Blocking<Bytes> {
-        blocking::start("read", self.key.clone(), move || self.read_piece(PIECE_BYTES))
+        let key = self.key.clone();
+        blocking::start("read", &key, move |_| self.read_piece(PIECE_BYTES))
     }
 
     /// Reads the first `limit_bytes` of what is left, or all of it.

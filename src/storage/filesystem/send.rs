@@ -34,7 +34,7 @@ impl ObjectSender for FileSender {
     async fn send(&mut self, socket: SharedSocket, limit_bytes: u64) -> Result<io::Result<u64>, StorageError> {
         let wanted = self.range.start..self.range.end.min(self.range.start.saturating_add(limit_bytes));
         let (file, key) = (self.file.clone(), self.key.clone());
-        let sent = blocking::start("read", self.key.clone(), move || send(&file, &key, wanted, &socket)).await?;
+        let sent = blocking::start("read", &self.key, move |_| send(&file, &key, wanted, &socket)).await?;
         if let Ok(sent_bytes) = sent {
             self.range.start += sent_bytes;
         }

@@ -15,6 +15,7 @@ use super::fence::Fences;
 use super::list::ListCache;
 use super::lock::{LOCK_FILE, RootLock};
 use super::pending::{self, JOURNAL_FILE, Pending};
+use super::pool::Pool;
 use super::root::{Root, parent_of};
 use super::{FilesystemOptions, TEMPORARY_FOLDER};
 use crate::storage::{Durability, Key, StorageError, StorageErrorKind};
@@ -33,6 +34,7 @@ pub(super) struct Store {
     pub(super) fences: Arc<Fences>,
     pub(super) lists: ListCache,
     pub(super) pending: Pending,
+    pub(super) pool: Pool,
     /// `None` when everything goes through the page cache.
     pub(super) direct: Option<DirectWrites>,
     sync: bool,
@@ -54,6 +56,7 @@ impl Store {
             fences: Arc::default(),
             lists: ListCache::new(options.list_cache_bytes),
             pending: Pending::open(&options.root),
+            pool: Pool::new(),
             direct: options.direct_writes.then(DirectWrites::default),
             sync: options.sync,
             last_temporary: AtomicU64::new(0),

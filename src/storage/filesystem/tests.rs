@@ -348,7 +348,7 @@ async fn a_delete_that_was_given_up_does_not_happen_later() {
         let hanging = driver.store.lock("folder/link");
         let (begun, has_begun) = std::sync::mpsc::channel();
         let store = driver.store.clone();
-        let mut given_up = Box::pin(driver.change("delete", &link, move |store, key, cancelled| {
+        let mut given_up = Box::pin(driver.change("delete", &link, Takes::Little, move |store, key, cancelled| {
             begun.send(()).unwrap();
             match all {
                 true => delete_all::delete_all(store, &"folder".parse().unwrap(), None, cancelled),

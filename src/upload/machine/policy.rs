@@ -34,6 +34,11 @@ impl Rules {
     pub fn longest_wait(&self) -> Duration {
         self.takeover_after + self.takeover_after / 4
     }
+
+    /// How long a batch may come behind the one before it: far less than silence takes.
+    pub fn longest_batch_interval(&self) -> Duration {
+        (self.takeover_after / 8).min(Duration::from_millis(125))
+    }
 }
 
 /// How fast bodies come, counting only the time in which the engine waited for their bytes: windows of such time, one

@@ -1,4 +1,5 @@
 use super::*;
+use crate::storage::adapters::{Fault, Faulty, Gate, Operation};
 
 #[actix::test]
 async fn a_body_in_many_pieces_is_kept_in_order() {
@@ -83,6 +84,51 @@ async fn bytes_that_linger_are_handed_over_without_more_coming() {
         tokio::task::yield_now().await;
     }
     writer.cut().await.unwrap();
+}
+
+#[actix::test]
+async fn a_batch_that_is_not_full_ends_with_a_page_and_the_rest_follows() {
+    let faulty = Faulty::new(memory());
+    let gate = Gate::new();
+    faulty.inject(Fault::hang(&gate).at(Operation::Append).nth(2));
+    let driver: SharedDriver = Arc::new(faulty);
+    let engine = engine(&driver);
+    let upload = begin(&engine).await;
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    writer.send(content(10_000)).await.unwrap();
+    gate.reached(1).await;
+    assert_eq!(offset(&upload).await, 8192);
+    gate.release();
+    while offset(&upload).await < 10_000 {
+        tokio::task::yield_now().await;
+    }
+    writer.cut().await.unwrap();
+}
+
+/// Where memory is scarce, a body whose batch is on its way takes one piece more, and no other.
+#[actix::test]
+async fn one_of_many_bodies_holds_one_batch() {
+    let faulty = Faulty::new(memory());
+    let gate = Gate::new();
+    faulty.inject(Fault::hang(&gate).at(Operation::Append));
+    let driver: SharedDriver = Arc::new(faulty);
+    // As much as a hundred have of 10 MiB.
+    let uploads = UploadsConfig { max_memory: 100 * 1024, ..no_policies() };
+    let engine = Engine::start(EngineOptions { uploads, ..engine_options(&driver, NEVER) });
+    let upload = begin(&engine).await;
+    let mut writer = upload.write(options(Start::Current)).await.unwrap();
+    for _ in 0..4 {
+        writer.send(content(8 * 1024)).await.unwrap();
+    }
+    gate.reached(1).await;
+    {
+        let mut one_more = std::pin::pin!(writer.send(content(8 * 1024)));
+        let taken = tokio::time::timeout(Duration::from_millis(300), &mut one_more).await;
+        assert!(taken.is_err(), "a piece is taken while the batch before it is being written");
+        gate.release();
+        one_more.await.unwrap();
+    }
+    assert_eq!(writer.finish().await.unwrap(), 40 * 1024);
 }
 
 #[actix::test]

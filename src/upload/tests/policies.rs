@@ -321,10 +321,8 @@ async fn waiting_in_line_for_memory_strikes_no_client() {
     holder.send(content(48 * 1024)).await.unwrap();
     gate.reached(1).await;
     let mut writer = patient.write(options(Start::Current)).await.unwrap();
-    // There is room for its first piece, and then others are first in line. Memory is short, so that a piece is taken when
-    // `send` returns.
+    // There is room for its first piece. Memory is short, so that a piece is taken when `send` returns.
     writer.send(content(10_000)).await.unwrap();
-    holder.send(content(48 * 1024)).await.unwrap();
     writer.send(content(20_000)).await.unwrap();
     until(&engine, async || offset(&patient).await == 10_000).await;
     for _ in 0..4 {
@@ -333,6 +331,7 @@ async fn waiting_in_line_for_memory_strikes_no_client() {
         assert_eq!(offset(&patient).await, 10_000, "it is not struck");
     }
     gate.release();
+    holder.send(content(48 * 1024)).await.unwrap();
     assert_eq!(writer.finish().await.unwrap(), 30_000);
     assert_eq!(holder.finish().await.unwrap(), 96 * 1024);
 }
