@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::activity::{Activity, ActivityGuard};
+use super::blocks;
 use super::direct::{DirectSend, DirectSlot};
 use super::inlet::Inlet;
 
@@ -18,7 +19,7 @@ const CROWD: usize = 256;
 const CROWD_READ_BYTES: usize = 64 * 1024 * 1024;
 
 /// What each of them reads at once.
-const READ_BYTES_IN_A_CROWD: RangeInclusive<usize> = 16 * 1024..=64 * 1024;
+const READ_BYTES_IN_A_CROWD: RangeInclusive<usize> = 16 * 1024..=blocks::SMALL_BLOCK_BYTES;
 
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {

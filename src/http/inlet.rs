@@ -140,10 +140,12 @@ impl Inlet {
         loop {
             let piece = self.split_off_rest()?;
             let is_taken = self.body_is_taken();
-            if is_taken && let Some(block) = self.block.take() {
-                // What follows on the body does not keep the block.
+            if is_taken {
+                // What follows on the body does not keep the memory that it was read into.
                 self.rest.replace_with(|rest| BytesMut::from(&rest[..]));
-                blocks::give_back(block);
+                if let Some(block) = self.block.take() {
+                    blocks::give_back(block);
+                }
             }
             if piece.is_some() || is_taken {
                 return Poll::Ready(Ok(piece));
@@ -236,7 +238,13 @@ impl Inlet {
         let block = slot.get_or_insert_with(blocks::take);
         // It takes no more than it has room for.
         let room = block.capacity();
-        ready!(self.poll_into(cx, block, room));
+        if self.poll_into(cx, block, room).is_pending() {
+            // Whoever waits keeps no block: others may have more use for it.
+            if let Some(block) = slot.take() {
+                blocks::give_back(block);
+            }
+            return Poll::Pending;
+        }
         // It is asked for more only when all that was read before is through.
         *self.rest.borrow_mut() = block.split();
         Poll::Ready(())
@@ -244,6 +252,9 @@ impl Inlet {
 
     /// Reads so many bytes at most, and keeps no more memory than they need; or notes the end.
     fn poll_fitting(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
+        if let Some(block) = self.block.take() {
+            blocks::give_back(block);
+        }
         let mut block = blocks::take_small();
         let read = self.poll_into(cx, &mut block, most_bytes.min(blocks::SMALL_BLOCK_BYTES));
         if block.len() >= blocks::SMALL_BLOCK_BYTES / 8 * 7 {

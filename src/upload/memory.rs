@@ -1,7 +1,7 @@
 //! A bound on what all bodies together have waiting in memory. Past it connections wait.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -22,7 +22,7 @@ const SCARCE_BYTES: usize = 64 * 1024;
 pub(super) struct Memory {
     free: Arc<Semaphore>,
     /// How many units there are in all.
-    all: Arc<Mutex<usize>>,
+    all: Arc<AtomicUsize>,
     /// How many bodies there are.
     bodies: Arc<AtomicUsize>,
 }
@@ -115,7 +115,7 @@ impl Drop for Body {
 impl Memory {
     pub fn new(limit_bytes: u64) -> Self {
         let units = units(limit_bytes);
-        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(Mutex::new(units)), bodies: Arc::default() }
+        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(AtomicUsize::new(units)), bodies: Arc::default() }
     }
 
     /// Another body that takes of it.
@@ -131,7 +131,7 @@ impl Memory {
 
     /// What half of the memory has for each body.
     fn part(&self) -> usize {
-        let all = *self.all.lock().unwrap_or_else(PoisonError::into_inner) * UNIT_BYTES as usize;
+        let all = self.all.load(Ordering::Relaxed) * UNIT_BYTES as usize;
         all / 2 / self.bodies.load(Ordering::Relaxed).max(1)
     }
 
@@ -148,25 +148,24 @@ impl Memory {
     }
 
     fn wanted(&self, bytes: usize) -> u32 {
-        let wanted = units(bytes as u64).min(*self.all.lock().unwrap_or_else(PoisonError::into_inner));
+        let wanted = units(bytes as u64).min(self.all.load(Ordering::Relaxed));
         u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 
     /// From now on there is so much. Where there is less than before, it goes as it is given back.
     pub fn set_limit(&self, limit_bytes: u64) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = units(limit_bytes);
-        if wanted > *all {
-            self.free.add_permits(wanted - *all);
+        let before = self.all.swap(wanted, Ordering::Relaxed);
+        if wanted > before {
+            self.free.add_permits(wanted - before);
         } else {
-            let (free, less) = (self.free.clone(), *all - wanted);
+            let (free, less) = (self.free.clone(), before - wanted);
             tokio::spawn(async move {
                 if let Ok(permit) = free.acquire_many(u32::try_from(less).unwrap_or(u32::MAX)).await {
                     permit.forget();
                 }
             });
         }
-        *all = wanted;
     }
 }
 

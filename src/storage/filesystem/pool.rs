@@ -55,7 +55,7 @@ struct Shared {
 struct State {
     small: VecDeque<Job>,
     appends: VecDeque<Job>,
-    /// How many small jobs were taken while appends were waiting.
+    /// How many small jobs were taken since the last append.
     in_a_row: usize,
     threads: usize,
     /// Threads that sleep and were not called.
@@ -128,7 +128,7 @@ impl Shared {
         match &started {
             Ok(_) => state.threads += 1,
             // Those that are there go on.
-            Err(error) => log::warn!(error:%; "there is no further thread for storage"),
+            Err(error) => log::debug!(error:%; "there is no further thread for storage"),
         }
         started.is_ok()
     }

@@ -9,7 +9,7 @@ impl Machine {
             Phase::Ended(Ending::Committed { digest, .. }) if claim.digest.as_ref() == Some(digest) => {
                 actions.push(Action::Answer(ticket, Answer::Following));
             }
-            Phase::Committing { digest, .. } if claim.digest.as_ref() == Some(digest) => {
+            Phase::Committing { digest, size, .. } if claim.may_be_commit_of(digest, *size) => {
                 actions.push(Action::Answer(ticket, Answer::Following));
             }
             // Whoever meets an expiry or a removal hears of it when it is through.
@@ -26,11 +26,11 @@ impl Machine {
         }
     }
 
-    /// Lets those who wait with the digest that is now being committed follow the commit.
-    pub(super) fn follow_waiting(&mut self, digest: &Digest, actions: &mut Vec<Action>) {
+    /// Lets those who wait to do what is now being done follow the commit.
+    pub(super) fn follow_waiting(&mut self, digest: &Digest, size: u64, actions: &mut Vec<Action>) {
         let (following, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|waiting: &Waiting| waiting.claim.digest.as_ref() == Some(digest));
+            .partition(|waiting: &Waiting| waiting.claim.may_be_commit_of(digest, size));
         self.waiting = waiting;
         let following: VecDeque<Waiting> = following;
         actions.extend(following.into_iter().map(|waiting| Action::Answer(waiting.ticket, Answer::Following)));
@@ -104,16 +104,37 @@ impl Machine {
 
     fn refuse_overdue(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let busy = self.busy();
-        while self.waiting.front().is_some_and(|waiting| waiting.deadline <= now) {
-            if let Some(waiting) = self.waiting.pop_front() {
+        let committing = match &self.phase {
+            Phase::Committing { digest, .. } => Some(digest.clone()),
+            _ => None,
+        };
+        // Whoever brings the content that is being committed has the commit's answer, or his turn, when it ends.
+        let may_be_overdue = |waiting: &Waiting| committing.is_none() || waiting.claim.digest != committing;
+        self.waiting.retain(|waiting| {
+            let is_overdue = waiting.deadline <= now && may_be_overdue(waiting);
+            if is_overdue {
                 refuse(waiting.ticket, busy.clone(), actions);
             }
-        }
-        let Some(next) = self.waiting.front() else { return };
-        let mut wake_at = next.deadline;
+            !is_overdue
+        });
+        let next = self.waiting.iter().filter(|waiting| may_be_overdue(waiting)).map(|waiting| waiting.deadline).min();
+        let Some(mut wake_at) = next else { return };
         if let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_read() && self.running.is_none()) {
             wake_at = wake_at.min(lease.last_progress + self.rules.takeover_after);
         }
         actions.push(Action::WakeAt(wake_at.max(now)));
+    }
+}
+
+impl Claim {
+    /// Whether it comes to a commit of `size` bytes as this digest, as far as it says: its body, from where it begins, ends
+    /// where the upload does. A body that is not empty may complete what a commit without it lacks.
+    fn may_be_commit_of(&self, digest: &Digest, size: u64) -> bool {
+        let start = match self.start {
+            Start::Current => size,
+            Start::Exactly(start) | Start::Replay(start) => start,
+        };
+        let ends_there = self.length.is_none_or(|length| start.checked_add(length) == Some(size));
+        self.digest.as_ref() == Some(digest) && ends_there
     }
 }

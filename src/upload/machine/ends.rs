@@ -82,7 +82,12 @@ impl Machine {
         let cause = self.late_cause();
         self.revoke(cause.clone(), actions);
         for waiting in std::mem::take(&mut self.waiting) {
-            refuse(waiting.ticket, cause.clone(), actions);
+            match &self.phase {
+                Phase::Ended(Ending::Committed { digest, .. }) if waiting.claim.digest.as_ref() == Some(digest) => {
+                    actions.push(Action::Answer(waiting.ticket, Answer::Following));
+                }
+                _ => refuse(waiting.ticket, cause.clone(), actions),
+            }
         }
         for ticket in std::mem::take(&mut self.askers) {
             refuse(ticket, cause.clone(), actions);

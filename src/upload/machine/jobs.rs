@@ -43,7 +43,7 @@ impl Machine {
                 // Of a larger body the last piece gives its memory back before the commit, which may take long.
                 let may_be_whole = offset == 0 && self.offset == 0;
                 if may_be_whole && let Some((last, digest)) = self.commit_that_follows() {
-                    self.begin_commit(last, &digest, discard, actions);
+                    self.begin_commit(last, &digest, len, discard, actions);
                     let running = Running::WriteAndCommit { ticket, epoch };
                     return self.run(Job::WriteAndCommit { ticket, offset, overlap, digest }, running, actions);
                 }
@@ -60,7 +60,7 @@ impl Machine {
                 self.run(Job::Checkpoint, running, actions);
             }
             Some(Work::Commit { ticket, digest }) => {
-                self.begin_commit(ticket, &digest, discard, actions);
+                self.begin_commit(ticket, &digest, self.offset, discard, actions);
                 self.run(Job::Commit(digest), Running::Commit, actions);
             }
         }
@@ -77,9 +77,9 @@ impl Machine {
         }
     }
 
-    fn begin_commit(&mut self, ticket: Ticket, digest: &Digest, discard: bool, actions: &mut Vec<Action>) {
-        self.phase = Phase::Committing { digest: digest.clone(), tickets: vec![ticket], discard };
-        self.follow_waiting(digest, actions);
+    fn begin_commit(&mut self, ticket: Ticket, digest: &Digest, size: u64, discard: bool, actions: &mut Vec<Action>) {
+        self.phase = Phase::Committing { digest: digest.clone(), size, tickets: vec![ticket], discard };
+        self.follow_waiting(digest, size, actions);
     }
 
     /// Makes sure of what those who ask are to be told.
@@ -294,7 +294,7 @@ impl Machine {
     }
 
     fn on_committed(&mut self, result: Result<u64, UploadError>, actions: &mut Vec<Action>) {
-        let Phase::Committing { digest, tickets, discard } = std::mem::replace(&mut self.phase, Phase::Open) else {
+        let Phase::Committing { digest, tickets, discard, .. } = std::mem::replace(&mut self.phase, Phase::Open) else {
             return;
         };
         self.lease = None;

@@ -87,6 +87,8 @@ enum Phase {
     Open,
     Committing {
         digest: Digest,
+        /// How many bytes.
+        size: u64,
         tickets: Vec<Ticket>,
         discard: bool,
     },

@@ -93,6 +93,37 @@ fn a_put_that_meets_a_commit_of_the_same_digest_gets_its_answer() {
     assert!(matches!(told[..], [(2, Answer::Committed(0)), (4, Answer::Committed(0))]), "{told:?}");
 }
 
+/// A PUT without a body and one with all of it, of one digest, on an upload that has no byte yet.
+#[test]
+fn a_body_does_not_follow_a_commit_that_lacks_it() {
+    let whole = Claim { digest: Some(digest(1)), start: Start::Replay(0), length: Some(5), ..plain_claim() };
+    let late = at(0) + rules().longest_wait() * 3;
+    for is_right in [false, true] {
+        let mut machine = machine();
+        let (epoch, _) = grant(&mut machine, 1, plain_claim(), at(0));
+        // One waits before the commit begins, one comes while it runs; both have time until it ends.
+        assert!(answers(machine.step(Event::Claim { ticket: 2, claim: whole.clone() }, at(0))).is_empty());
+        machine.step(Event::Commit { ticket: 3, epoch, end: 0, digest: digest(1), last: None }, at(0));
+        assert!(answers(machine.step(Event::Claim { ticket: 4, claim: whole.clone() }, at(0))).is_empty());
+        assert!(answers(machine.step(Event::Tick, late)).is_empty());
+        let result = match is_right {
+            true => Ok(0),
+            false => Err(UploadError::DigestMismatch { expected: digest(1), actual: digest(0) }),
+        };
+        let told = answers(machine.step(Event::Done(Outcome::Committed(result)), late));
+        match is_right {
+            false => {
+                assert!(matches!(told[0], (3, Answer::Refused(UploadError::DigestMismatch { .. }))), "{told:?}");
+                assert!(matches!(told[1], (2, Answer::Granted { start: 0, .. })), "{told:?}");
+            }
+            true => {
+                let expected = [(3, Answer::Committed(0)), (2, Answer::Following), (4, Answer::Following)];
+                assert_eq!(format!("{told:?}"), format!("{expected:?}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_cancel_waits_for_a_commit_and_comes_too_late_when_it_succeeds() {
     let mut machine = machine();
