@@ -12,7 +12,7 @@ pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 const MOST_KEPT: usize = 16;
 
 /// How large a block is that is used again as soon as what was read was copied out of it.
-pub(super) const SMALL_BLOCK_BYTES: usize = 32 * 1024;
+pub(super) const SMALL_BLOCK_BYTES: usize = 16 * 1024;
 
 thread_local! {
     static SMALL: Cell<Option<BytesMut>> = const { Cell::new(None) };

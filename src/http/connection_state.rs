@@ -1,7 +1,6 @@
 //! What the handlers and the socket of one connection tell each other.
 
 use std::cell::Cell;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +13,6 @@ use super::inlet::Inlet;
 
 /// With so many requests at once, less is read ahead of each.
 const CROWD: usize = 256;
-
-/// What such requests read ahead in all.
-const CROWD_READ_BYTES: usize = 64 * 1024 * 1024;
-
-/// What each of them reads at once.
-const READ_BYTES_IN_A_CROWD: RangeInclusive<usize> = 16 * 1024..=blocks::SMALL_BLOCK_BYTES;
 
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {
@@ -91,9 +84,7 @@ impl ConnectionState {
 
     /// How much of a body is to be read at once, where there are so many requests that each gets less memory.
     pub(super) fn crowd_read_bytes(&self) -> Option<usize> {
-        let running = self.activity.running();
-        let share = CROWD_READ_BYTES / running.max(1);
-        (running >= CROWD).then(|| share.clamp(*READ_BYTES_IN_A_CROWD.start(), *READ_BYTES_IN_A_CROWD.end()))
+        (self.activity.running() >= CROWD).then_some(blocks::SMALL_BLOCK_BYTES)
     }
 
     /// How many requests are running (more than one with HTTP/2 only).

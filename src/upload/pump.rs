@@ -186,9 +186,13 @@ impl Pump {
     /// When bytes that come now must go. What comes after a while goes soon, so that a client that sends little is not taken
     /// for a silent one.
     fn next_due(&self) -> Instant {
+        let soon = Instant::now() + SHORTEST_LINGER;
+        if self.memory.batch_bytes(self.batch_bytes) == self.batch_bytes {
+            // Memory is not short: there are not so many.
+            return soon;
+        }
         let bodies = u32::try_from(self.memory.count()).unwrap_or(u32::MAX);
         let interval = INTERVAL_FOR_EACH.saturating_mul(bodies).min(self.longest_interval);
-        let soon = Instant::now() + SHORTEST_LINGER;
         self.last_sent.map_or(soon, |last_sent| soon.max(last_sent + interval))
     }
 
