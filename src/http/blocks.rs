@@ -1,7 +1,7 @@
 //! Memory that bodies are received into, used again: fresh memory has to be got from the kernel page by page, which costs
 //! as much as receiving does.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use bytes::BytesMut;
 
@@ -11,11 +11,7 @@ pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 /// How many blocks that were given back a thread keeps, of which pieces may still be under way.
 const MOST_KEPT: usize = 16;
 
-/// How large a block is that is used again as soon as what was read was copied out of it.
-pub(super) const SMALL_BLOCK_BYTES: usize = 16 * 1024;
-
 thread_local! {
-    static SMALL: Cell<Option<BytesMut>> = const { Cell::new(None) };
     static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,17 +36,6 @@ pub(super) fn give_back(mut block: BytesMut) {
     });
 }
 
-/// An empty small block.
-pub(super) fn take_small() -> BytesMut {
-    SMALL.take().unwrap_or_else(|| BytesMut::with_capacity(SMALL_BLOCK_BYTES))
-}
-
-/// Gives a small block back of which nothing was split off.
-pub(super) fn give_back_small(mut block: BytesMut) {
-    block.clear();
-    SMALL.set(Some(block));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,17 +54,6 @@ mod tests {
         let again = take();
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
         assert!(again.capacity() >= BLOCK_BYTES);
-    }
-
-    #[test]
-    fn a_small_block_that_was_given_back_comes_again_empty() {
-        let mut block = take_small();
-        block.extend_from_slice(b"read");
-        let place = block.as_ptr();
-        give_back_small(block);
-        let again = take_small();
-        assert_eq!((again.as_ptr(), again.len()), (place, 0));
-        assert_ne!(take_small().as_ptr(), place);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl RequestBody {
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let piece = match &self.source {
-            Source::Inlet(connection) => connection.inlet().poll_body(cx, connection.crowd_read_bytes()),
+            Source::Inlet(connection) => connection.inlet().poll_body(cx, connection.is_in_a_crowd()),
             Source::Payload => Pin::new(&mut self.payload).poll_next(cx).map(|piece| match piece.transpose() {
                 Ok(piece) => Ok(piece),
                 Err(PayloadError::EncodingCorrupted) => Err(BodyError::Malformed),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::activity::{Activity, ActivityGuard};
-use super::blocks;
 use super::direct::{DirectSend, DirectSlot};
 use super::inlet::Inlet;
 
@@ -82,9 +81,9 @@ impl ConnectionState {
         }
     }
 
-    /// How much of a body is to be read at once, where there are so many requests that each gets less memory.
-    pub(super) fn crowd_read_bytes(&self) -> Option<usize> {
-        (self.activity.running() >= CROWD).then_some(blocks::SMALL_BLOCK_BYTES)
+    /// Whether there are so many requests that each gets less memory.
+    pub(super) fn is_in_a_crowd(&self) -> bool {
+        self.activity.running() >= CROWD
     }
 
     /// How many requests are running (more than one with HTTP/2 only).

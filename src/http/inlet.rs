@@ -19,7 +19,7 @@ use super::chunked::{Chunked, Malformed, Next};
 use super::head::{Framing, Head};
 use super::transport::Transport;
 
-/// How much is read at once where a head is expected.
+/// How much is read at once where a head is expected, and in a crowd.
 const SMALL_READ_BYTES: usize = 16 * 1024;
 
 /// A head that is longer goes to actix-http, which refuses it.
@@ -130,22 +130,15 @@ impl Inlet {
         self.announced.take()
     }
 
-    /// The next piece of that body; `None` at its end. Where memory is short, no more than `most_bytes` are read at once, into
-    /// memory that fits them.
-    pub(super) fn poll_body(
-        &self,
-        cx: &mut Context<'_>,
-        most_bytes: Option<usize>,
-    ) -> Poll<Result<Option<Bytes>, BodyError>> {
+    /// The next piece of that body, in `small` ones if memory is short; `None` at its end.
+    pub(super) fn poll_body(&self, cx: &mut Context<'_>, small: bool) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
             let piece = self.split_off_rest()?;
             let is_taken = self.body_is_taken();
-            if is_taken {
-                // What follows on the body does not keep the memory that it was read into.
+            if is_taken && let Some(block) = self.block.take() {
+                // What follows on the body does not keep the block.
                 self.rest.replace_with(|rest| BytesMut::from(&rest[..]));
-                if let Some(block) = self.block.take() {
-                    blocks::give_back(block);
-                }
+                blocks::give_back(block);
             }
             if piece.is_some() || is_taken {
                 return Poll::Ready(Ok(piece));
@@ -153,12 +146,7 @@ impl Inlet {
             if self.ended.get() {
                 return Poll::Ready(Err(BodyError::Cut));
             }
-            let is_small = self.body.borrow().is_small();
-            ready!(match most_bytes {
-                _ if is_small => self.poll_fill(cx),
-                Some(most_bytes) => self.poll_fitting(cx, most_bytes),
-                None => self.poll_block(cx),
-            });
+            ready!(if small || self.body.borrow().is_small() { self.poll_fill(cx) } else { self.poll_block(cx) });
         }
     }
 
@@ -238,40 +226,18 @@ impl Inlet {
         let block = slot.get_or_insert_with(blocks::take);
         // It takes no more than it has room for.
         let room = block.capacity();
-        if self.poll_into(cx, block, room).is_pending() {
+        let mut limited = block.limit(room);
+        let mut transport = self.transport.borrow_mut();
+        let Poll::Ready(read) = pin!(transport.read_buf(&mut limited)).poll(cx) else {
             // Whoever waits keeps no block: others may have more use for it.
             if let Some(block) = slot.take() {
                 blocks::give_back(block);
             }
             return Poll::Pending;
-        }
+        };
+        self.ended.set(!matches!(read, Ok(1..)));
         // It is asked for more only when all that was read before is through.
         *self.rest.borrow_mut() = block.split();
-        Poll::Ready(())
-    }
-
-    /// Reads so many bytes at most, and keeps no more memory than they need; or notes the end.
-    fn poll_fitting(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
-        if let Some(block) = self.block.take() {
-            blocks::give_back(block);
-        }
-        let mut block = blocks::take_small();
-        let read = self.poll_into(cx, &mut block, most_bytes.min(blocks::SMALL_BLOCK_BYTES));
-        if block.len() >= blocks::SMALL_BLOCK_BYTES / 8 * 7 {
-            *self.rest.borrow_mut() = block;
-        } else {
-            self.rest.borrow_mut().extend_from_slice(&block);
-            blocks::give_back_small(block);
-        }
-        read
-    }
-
-    /// Reads so many bytes at most, or notes the end.
-    fn poll_into(&self, cx: &mut Context<'_>, block: &mut BytesMut, most_bytes: usize) -> Poll<()> {
-        let mut limited = block.limit(most_bytes);
-        let mut transport = self.transport.borrow_mut();
-        let read = ready!(pin!(transport.read_buf(&mut limited)).poll(cx));
-        self.ended.set(!matches!(read, Ok(1..)));
         Poll::Ready(())
     }
 }

@@ -72,7 +72,7 @@ fn prepare<T: Send + 'static>(
     let told = cancelled.clone();
     let job = move || {
         if !reply.is_closed() {
-            // Nobody may wait for it any more.
+            // Whoever waited may have left meanwhile.
             let _ = reply.send(work(&told));
         }
     };
