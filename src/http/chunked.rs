@@ -7,6 +7,12 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// What may stand beside the content of one body in chunks: extensions and trailers. Nobody here reads them.
 const MOST_EXTRA_BYTES: usize = 16 * 1024;
 
+/// Content in smaller parts than this is put together.
+const SMALL_BYTES: usize = 1024;
+
+/// How much is put together at least, if it is there.
+const JOINED_BYTES: usize = 16 * 1024;
+
 /// Takes the content out of a body in chunks.
 #[derive(Debug)]
 pub(super) struct Chunked {
@@ -39,6 +45,16 @@ enum At {
     End,
 }
 
+/// What stands at the front of what came.
+enum Front {
+    /// So many bytes of content.
+    Content(usize),
+    /// Nothing.
+    More,
+    /// The body's end.
+    End,
+}
+
 /// What stands next in a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -64,19 +80,44 @@ impl Chunked {
         self.at == At::End
     }
 
-    /// Takes what stands next off `bytes`. What follows on the body stays in them.
+    /// Takes what stands next off `bytes`. What follows on the body stays in them. Small chunks come together, copied: one
+    /// in memory takes more than its content.
     pub(super) fn next(&mut self, bytes: &mut BytesMut) -> Result<Next, Malformed> {
+        let mut joined = BytesMut::new();
+        loop {
+            match self.front(bytes) {
+                Ok(Front::Content(length)) if length >= SMALL_BYTES && joined.is_empty() => {
+                    return Ok(Next::Content(bytes.split_to(length).freeze()));
+                }
+                Ok(Front::Content(length)) => {
+                    joined.extend_from_slice(&bytes[..length]);
+                    bytes.advance(length);
+                    if joined.len() >= JOINED_BYTES {
+                        return Ok(Next::Content(joined.freeze()));
+                    }
+                }
+                // What stands behind it, or is wrong there, the next call says.
+                _ if !joined.is_empty() => return Ok(Next::Content(joined.freeze())),
+                Ok(Front::More) => return Ok(Next::More),
+                Ok(Front::End) => return Ok(Next::End),
+                Err(malformed) => return Err(malformed),
+            }
+        }
+    }
+
+    /// Goes on to the next content in `bytes`, which is to be taken off them; what stands before it, is.
+    fn front(&mut self, bytes: &mut BytesMut) -> Result<Front, Malformed> {
         loop {
             match self.at {
-                At::End => return Ok(Next::End),
+                At::End => return Ok(Front::End),
                 At::Content { left } if !bytes.is_empty() => {
-                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                    let left = left - taken as u64;
+                    let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    let left = left - length as u64;
                     self.at = if left > 0 { At::Content { left } } else { At::ContentEnd { first: true } };
-                    return Ok(Next::Content(bytes.split_to(taken).freeze()));
+                    return Ok(Front::Content(length));
                 }
                 at => {
-                    let Some(&byte) = bytes.first() else { return Ok(Next::More) };
+                    let Some(&byte) = bytes.first() else { return Ok(Front::More) };
                     self.at = at.behind(byte)?;
                     bytes.advance(1);
                     self.count_extra()?;
@@ -220,5 +261,34 @@ mod tests {
             prop_assert_eq!(content, chunks.concat());
             prop_assert!(rest.is_empty());
         }
+    }
+
+    #[test]
+    fn small_chunks_come_together_and_large_ones_as_they_are() {
+        let mut bytes = BytesMut::new();
+        for _ in 0..100_000 {
+            bytes.extend_from_slice(b"1\r\nx\r\n");
+        }
+        bytes.extend_from_slice(b"400\r\n");
+        bytes.extend_from_slice(&[b'y'; 1024]);
+        bytes.extend_from_slice(b"\r\n5\r\nsmallzz");
+        let mut chunked = Chunked::new();
+        let mut lengths = Vec::new();
+        let broken = loop {
+            match chunked.next(&mut bytes) {
+                Ok(Next::Content(piece)) => lengths.push(piece.len()),
+                other => break other,
+            }
+        };
+        // Nothing of what stands before it is lost by an error.
+        assert_eq!(broken, Err(Malformed));
+        assert_eq!(lengths.iter().sum::<usize>(), 100_000 + 1024 + 5);
+        assert!(lengths.len() <= 100_000 / JOINED_BYTES + 2, "{lengths:?}");
+
+        let mut large = BytesMut::from(&b"400\r\n"[..]);
+        large.extend_from_slice(&[b'y'; 1024]);
+        let place_of_large = large.as_ptr().wrapping_add(5);
+        let Ok(Next::Content(piece)) = Chunked::new().next(&mut large) else { panic!("no content") };
+        assert_eq!((piece.len(), piece.as_ptr()), (1024, place_of_large), "it was copied");
     }
 }
