@@ -24,11 +24,6 @@ impl Activity {
         ActivityGuard(Arc::clone(self))
     }
 
-    /// How many things that a stop waits for there are now.
-    pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
-
     /// From now on every answer closes its connection.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);

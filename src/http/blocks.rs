@@ -9,7 +9,7 @@ use bytes::BytesMut;
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// How many blocks that were given back a thread keeps, of which pieces may still be under way.
-const MOST_KEPT: usize = 16;
+const MOST_KEPT: usize = 32;
 
 thread_local! {
     static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };

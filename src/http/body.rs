@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
@@ -21,6 +21,9 @@ use super::head::Framing;
 
 /// The rest of a body that is dropped rather than costing the client its connection.
 const SMALL_REST_BYTES: u64 = 64 * 1024;
+
+/// With less room than this, no more is received at once.
+const LEAST_READ_BYTES: usize = 4096;
 
 /// How long such a rest is waited for.
 const SMALL_REST_TIMEOUT: Duration = Duration::from_millis(250);
@@ -40,6 +43,8 @@ pub(super) struct RequestBody {
     waiting_since: Option<Instant>,
     record: Rc<RequestRecord>,
     source: Source,
+    /// What the next call is told.
+    broken: Option<BodyError>,
 }
 
 /// Where the bytes come from.
@@ -94,6 +99,7 @@ impl RequestBody {
             waiting_since: None,
             record,
             source,
+            broken: None,
         }
     }
 
@@ -112,26 +118,91 @@ impl RequestBody {
         !self.ended
     }
 
+    /// Whether what comes waits in the socket until it is asked for.
+    pub(super) fn can_wait_unreceived(&self) -> bool {
+        matches!(self.source, Source::Inlet(_))
+    }
+
+    /// Resolves when something can be received, as far as can be told without doing so, and keeps no memory for it
+    /// meanwhile; with an error when nothing came for too long.
+    pub(super) async fn something_there(&mut self) -> Result<(), BodyError> {
+        poll_fn(|cx| {
+            let is_there = match &self.source {
+                Source::Inlet(connection) => connection.inlet().poll_something_there(cx).is_ready(),
+                Source::Payload => true,
+            };
+            if is_there {
+                self.waiting_since = None;
+                return Poll::Ready(Ok(()));
+            }
+            self.poll_silence(cx).map(|()| Err(BodyError::Silent))
+        })
+        .await
+    }
+
+    /// Receives what is there, about so many bytes at most. What ends or breaks the body is for the next call of
+    /// [`RequestBody::next_received`].
+    pub(super) fn receive_now(&mut self, most_bytes: usize) -> Vec<Bytes> {
+        let Source::Inlet(connection) = &self.source else { return Vec::new() };
+        let connection = connection.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut pieces = Vec::new();
+        let mut left_bytes = most_bytes;
+        while left_bytes >= LEAST_READ_BYTES
+            && !self.ended
+            && let Poll::Ready(received_bytes) = connection.inlet().poll_receive(&mut cx, left_bytes)
+        {
+            left_bytes = left_bytes.saturating_sub(received_bytes);
+            while let Some(received) = self.next_received() {
+                match received {
+                    Ok(Some(piece)) => pieces.push(piece),
+                    Ok(None) => return pieces,
+                    Err(broken) => {
+                        self.broken = Some(broken);
+                        return pieces;
+                    }
+                }
+            }
+        }
+        pieces
+    }
+
+    /// The next piece of what was received already, or the end; `None` when more has to be received.
+    pub(super) fn next_received(&mut self) -> Option<Result<Option<Bytes>, BodyError>> {
+        if let Some(broken) = self.broken {
+            return Some(Err(broken));
+        }
+        if self.ended {
+            return Some(Ok(None));
+        }
+        let Source::Inlet(connection) = &self.source else { return None };
+        let next = connection.inlet().next_received()?;
+        Some(next.inspect(|piece| self.note(piece.as_ref())))
+    }
+
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        if self.ended {
-            return Ok(None);
+        if let Some(received) = self.next_received() {
+            return received;
         }
         let piece = poll_fn(|cx| self.poll_piece(cx)).await?;
-        match &piece {
-            Some(piece) => {
-                self.received += piece.len() as u64;
-                self.record.add_bytes_in(piece.len() as u64);
-                self.ended = matches!(&self.source, Source::Inlet(connection) if connection.inlet().body_is_taken());
-            }
-            None => self.ended = true,
-        }
+        self.note(piece.as_ref());
         Ok(piece)
+    }
+
+    fn note(&mut self, piece: Option<&Bytes>) {
+        let Some(piece) = piece else {
+            self.ended = true;
+            return;
+        };
+        self.received += piece.len() as u64;
+        self.record.add_bytes_in(piece.len() as u64);
+        self.ended = matches!(&self.source, Source::Inlet(connection) if connection.inlet().body_is_taken());
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let piece = match &self.source {
-            Source::Inlet(connection) => connection.inlet().poll_body(cx, connection.is_in_a_crowd()),
+            Source::Inlet(connection) => connection.inlet().poll_body(cx),
             Source::Payload => Pin::new(&mut self.payload).poll_next(cx).map(|piece| match piece.transpose() {
                 Ok(piece) => Ok(piece),
                 Err(PayloadError::EncodingCorrupted) => Err(BodyError::Malformed),

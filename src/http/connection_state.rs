@@ -10,9 +10,6 @@ use super::activity::{Activity, ActivityGuard};
 use super::direct::{DirectSend, DirectSlot};
 use super::inlet::Inlet;
 
-/// With so many requests at once, less is read ahead of each.
-const CROWD: usize = 256;
-
 /// What the handlers and the socket of one connection tell each other; all on one thread.
 pub(super) struct ConnectionState {
     pub(super) is_tls: bool,
@@ -79,11 +76,6 @@ impl ConnectionState {
         if self.running.get() == 0 {
             self.inlet.request_over();
         }
-    }
-
-    /// Whether there are so many requests that each gets less memory.
-    pub(super) fn is_in_a_crowd(&self) -> bool {
-        self.activity.running() >= CROWD
     }
 
     /// How many requests are running (more than one with HTTP/2 only).

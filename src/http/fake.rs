@@ -12,10 +12,12 @@ use sha2::Digest as _;
 use tokio::sync::{Notify, Semaphore};
 
 use self::sender::FakeSender;
+use self::writer::FakeWriter;
 use crate::oci::{Algorithm, Digest, Reference, RepositoryName, Tag, UploadId};
 use crate::registry::*;
 
 mod sender;
+mod writer;
 
 type ErrorMaker = Box<dyn Fn() -> RegistryError + Send>;
 
@@ -48,6 +50,8 @@ struct State {
     status_calls: u64,
     cut_streams: bool,
     offer_senders: bool,
+    /// Whether bodies take turns; how many they took.
+    turns: Option<u64>,
 }
 
 impl FakeRegistry {
@@ -85,6 +89,16 @@ impl FakeRegistry {
     /// No upload can be started.
     pub(super) fn fail_start(&self, error: impl Fn() -> RegistryError + Send + 'static) {
         self.state().fail_start = Some(Box::new(error));
+    }
+
+    /// Bodies take turns from now on.
+    pub(super) fn take_turns(&self) {
+        self.state().turns = Some(0);
+    }
+
+    /// How many turns they took.
+    pub(super) fn turns_taken(&self) -> u64 {
+        self.state().turns.unwrap_or(0)
     }
 
     /// Nobody gets the right to write.
@@ -322,61 +336,6 @@ impl Upload for FakeUpload {
     async fn cancel(&self) -> Result<(), RegistryError> {
         let removed = self.registry.state().uploads.remove(&self.id);
         removed.map(|_| ()).ok_or(RegistryError::UploadUnknown)
-    }
-}
-
-struct FakeWriter {
-    upload: FakeUpload,
-    length: Option<u64>,
-    received: u64,
-    discard_on_cut: bool,
-}
-
-impl FakeWriter {
-    fn check_length(&self) -> Result<u64, RegistryError> {
-        let offset = self.upload.status_now()?.offset;
-        match self.length {
-            Some(length) if length != self.received => Err(RegistryError::SizeInvalid { offset }),
-            _ => Ok(offset),
-        }
-    }
-}
-
-#[async_trait]
-impl UploadWriter for FakeWriter {
-    async fn send(&mut self, piece: Bytes) -> Result<(), RegistryError> {
-        let registry = &self.upload.registry;
-        let received = registry.0.received.fetch_add(piece.len() as u64, Ordering::SeqCst) + piece.len() as u64;
-        self.received += piece.len() as u64;
-        let mut state = registry.state();
-        if let Some((limit, error)) = &state.fail_send_after
-            && received > *limit
-        {
-            return Err(error());
-        }
-        state.uploads.get_mut(&self.upload.id).ok_or(RegistryError::Superseded)?.extend_from_slice(&piece);
-        Ok(())
-    }
-
-    async fn lost(&mut self) -> RegistryError {
-        self.upload.registry.0.takeover.notified().await;
-        self.upload.registry.state().loss.as_ref().map_or(RegistryError::Superseded, |error| error())
-    }
-
-    async fn finish(self: Box<Self>) -> Result<u64, RegistryError> {
-        self.check_length()
-    }
-
-    async fn cut(self: Box<Self>) -> Result<u64, RegistryError> {
-        if self.discard_on_cut {
-            self.upload.cancel().await?;
-        }
-        Ok(self.upload.status_now()?.offset)
-    }
-
-    async fn commit(self: Box<Self>, digest: &Digest) -> Result<u64, RegistryError> {
-        self.check_length()?;
-        self.upload.commit_now(digest).await
     }
 }
 

@@ -19,7 +19,7 @@ use super::chunked::{Chunked, Malformed, Next};
 use super::head::{Framing, Head};
 use super::transport::Transport;
 
-/// How much is read at once where a head is expected, and in a crowd.
+/// How much is read at once where a head is expected.
 const SMALL_READ_BYTES: usize = 16 * 1024;
 
 /// A head that is longer goes to actix-http, which refuses it.
@@ -130,23 +130,51 @@ impl Inlet {
         self.announced.take()
     }
 
-    /// The next piece of that body, in `small` ones if memory is short; `None` at its end.
-    pub(super) fn poll_body(&self, cx: &mut Context<'_>, small: bool) -> Poll<Result<Option<Bytes>, BodyError>> {
+    /// Resolves when more of that body can be received, or its end was. Meanwhile no block is kept.
+    pub(super) fn poll_something_there(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended.get() {
+            return Poll::Ready(());
+        }
+        if let Some(block) = self.block.take() {
+            blocks::give_back(block);
+        }
+        self.transport.borrow_mut().poll_read_ready(cx)
+    }
+
+    /// Receives more of that body, no more than `most_bytes`, or notes the end; gives how many bytes came. To be called when
+    /// all that was received before is taken.
+    pub(super) fn poll_receive(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<usize> {
+        if !self.ended.get() {
+            ready!(if self.body.borrow().is_small() { self.poll_fill(cx) } else { self.poll_block(cx, most_bytes) });
+        }
+        Poll::Ready(self.rest.borrow().len())
+    }
+
+    /// The next piece of that body that was received already; `None` in it at its end. None when more has to be received.
+    pub(super) fn next_received(&self) -> Option<Result<Option<Bytes>, BodyError>> {
+        let piece = match self.split_off_rest() {
+            Ok(piece) => piece,
+            Err(malformed) => return Some(Err(malformed)),
+        };
+        let is_taken = self.body_is_taken();
+        if is_taken && let Some(block) = self.block.take() {
+            // What follows on the body does not keep the block.
+            self.rest.replace_with(|rest| BytesMut::from(&rest[..]));
+            blocks::give_back(block);
+        }
+        if piece.is_some() || is_taken {
+            return Some(Ok(piece));
+        }
+        self.ended.get().then_some(Err(BodyError::Cut))
+    }
+
+    /// The next piece of that body; `None` at its end.
+    pub(super) fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
-            let piece = self.split_off_rest()?;
-            let is_taken = self.body_is_taken();
-            if is_taken && let Some(block) = self.block.take() {
-                // What follows on the body does not keep the block.
-                self.rest.replace_with(|rest| BytesMut::from(&rest[..]));
-                blocks::give_back(block);
+            if let Some(received) = self.next_received() {
+                return Poll::Ready(received);
             }
-            if piece.is_some() || is_taken {
-                return Poll::Ready(Ok(piece));
-            }
-            if self.ended.get() {
-                return Poll::Ready(Err(BodyError::Cut));
-            }
-            ready!(if small || self.body.borrow().is_small() { self.poll_fill(cx) } else { self.poll_block(cx) });
+            ready!(self.poll_receive(cx, usize::MAX));
         }
     }
 
@@ -218,14 +246,14 @@ impl Inlet {
     }
 
     /// Reads into a block, the rest of which is for what comes next; or notes the end.
-    fn poll_block(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_block(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
         let mut slot = self.block.borrow_mut();
         if let Some(full) = slot.take_if(|block| block.capacity() == 0) {
             blocks::give_back(full);
         }
         let block = slot.get_or_insert_with(blocks::take);
         // It takes no more than it has room for.
-        let room = block.capacity();
+        let room = block.capacity().min(most_bytes);
         let mut limited = block.limit(room);
         let mut transport = self.transport.borrow_mut();
         let Poll::Ready(read) = pin!(transport.read_buf(&mut limited)).poll(cx) else {

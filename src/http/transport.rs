@@ -29,6 +29,19 @@ impl Transport {
         AsyncRead::poll_read(Pin::new(self), cx, buffer)
     }
 
+    /// Resolves when something can be read, as far as is known: of TLS there may be too little for that.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = match self {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => match stream.get_ref() {
+                (_, session) if !session.wants_read() => return Poll::Ready(()),
+                (tcp, _) => tcp,
+            },
+        };
+        // What is wrong with the socket, whoever reads is told.
+        tcp.poll_read_ready(cx).map(drop)
+    }
+
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, data),

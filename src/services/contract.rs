@@ -221,6 +221,31 @@ pub trait UploadWriter: Send {
     /// Those of [`Upload::write`].
     async fn send(&mut self, piece: Bytes) -> Result<(), RegistryError>;
 
+    /// Whether there are so many bodies that each is to wait for its turn before it receives.
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
+    /// Waits for the turn to receive, where bodies take turns; gives how many bytes it is for. Whoever waits for it should
+    /// have something to receive, and then end it.
+    ///
+    /// # Errors
+    /// Those of [`UploadWriter::send`].
+    async fn turn(&mut self) -> Result<usize, RegistryError> {
+        Ok(usize::MAX)
+    }
+
+    /// Ends the turn with the pieces that were received in it, if any; as [`UploadWriter::send`] of each.
+    ///
+    /// # Errors
+    /// Those of [`UploadWriter::send`].
+    async fn end_turn(&mut self, pieces: Vec<Bytes>) -> Result<(), RegistryError> {
+        for piece in pieces {
+            self.send(piece).await?;
+        }
+        Ok(())
+    }
+
     /// Resolves when the right to write ends before its time (taken over, a fault), with the cause; that the upload was
     /// cancelled is [`RegistryError::Superseded`] or [`RegistryError::UploadUnknown`]. Whoever waits for the body's next
     /// piece waits for this, too.

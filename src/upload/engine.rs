@@ -19,7 +19,7 @@ use super::scan::{Pace, Scanner};
 use super::starter::Starter;
 use super::store::{FileSlots, UploadStore, current_boot};
 use super::supervisor::{REAPS_AT_ONCE, Supervisor};
-use super::writer::{Writer, WriterKind};
+use super::writer::{Pumped, Writer, WriterKind};
 use super::{ListUploads, ScanReport, UploadError, UploadPage, UploadView};
 use crate::clock::SharedClock;
 use crate::config::UploadsConfig;
@@ -282,6 +282,7 @@ impl UploadHandle {
                 // One piece waits here, the pump holds a batch: that is all that a body has in memory on this side.
                 let (commands, receiver) = mpsc::channel(1);
                 let (failure_sender, failure) = watch::channel(None);
+                let longest_interval = self.engine.roster.rules(&self.name.repository).longest_batch_interval();
                 let pump = Pump {
                     address,
                     epoch,
@@ -290,17 +291,21 @@ impl UploadHandle {
                     revoked,
                     failure: failure_sender,
                     batch_bytes: self.engine.batch_bytes,
-                    longest_interval: self.engine.roster.rules(&self.name.repository).longest_batch_interval(),
+                    longest_interval,
                     last_sent: None,
                     memory: self.engine.memory.body(),
                 };
                 tokio::spawn(pump.run());
-                WriterKind::Pumped {
+                WriterKind::Pumped(Pumped {
                     commands,
                     failure,
+                    start,
                     memory: self.engine.memory.clone(),
                     batch_bytes: self.engine.batch_bytes,
-                }
+                    turn: None,
+                    not_before: None,
+                    longest_interval,
+                })
             }
         };
         Ok(Writer { kind, length: options.length, received: 0 })

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::limit::Limit;
+use super::turns::{Turn, Turns};
 
 /// What is counted in one: finer would only cost.
 const UNIT_BYTES: u64 = 4096;
@@ -17,12 +20,13 @@ const SCARCE_BYTES: usize = 64 * 1024;
 /// What bodies wait in line for. Cheap to clone.
 ///
 /// It bounds what has been taken from connections and is not written yet. Beside it there are, for each writer, what its
-/// connection receives into, and the last batch, which may still be waiting to be hashed after it was written.
+/// connection receives into, and the last batch, which may still be waiting to be hashed after it was written; and a part of
+/// a page of those that take turns.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
-    free: Arc<Semaphore>,
-    /// How many units there are in all.
-    all: Arc<AtomicUsize>,
+    units: Limit,
+    /// Who of very many receives; its turn is a body's memory then.
+    turns: Turns,
     /// How many bodies there are.
     bodies: Arc<AtomicUsize>,
 }
@@ -102,7 +106,7 @@ impl Body {
 
     /// How many bodies there are, this one among them.
     pub fn count(&self) -> usize {
-        self.memory.bodies.load(Ordering::Relaxed)
+        self.memory.bodies()
     }
 }
 
@@ -114,8 +118,7 @@ impl Drop for Body {
 
 impl Memory {
     pub fn new(limit_bytes: u64) -> Self {
-        let units = units(limit_bytes);
-        Memory { free: Arc::new(Semaphore::new(units)), all: Arc::new(AtomicUsize::new(units)), bodies: Arc::default() }
+        Memory { units: Limit::new(units(limit_bytes)), turns: Turns::new(limit_bytes), bodies: Arc::default() }
     }
 
     /// Another body that takes of it.
@@ -129,74 +132,57 @@ impl Memory {
         self.part() < batch_bytes
     }
 
+    /// How many bodies there are.
+    pub fn bodies(&self) -> usize {
+        self.bodies.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are so many bodies that they take turns, where they can.
+    pub fn is_crowded(&self) -> bool {
+        self.turns.are_taken_by(self.bodies())
+    }
+
+    /// The turn to receive, if there is one and nobody waits in line.
+    pub fn try_turn(&self) -> Option<Turn> {
+        self.turns.try_take()
+    }
+
+    /// Waits in line for the turn to receive; it always comes.
+    pub async fn turn(&self) -> Option<Turn> {
+        self.turns.take().await
+    }
+
     /// What half of the memory has for each body.
     fn part(&self) -> usize {
-        let all = self.all.load(Ordering::Relaxed) * UNIT_BYTES as usize;
-        all / 2 / self.bodies.load(Ordering::Relaxed).max(1)
+        self.units.all() * UNIT_BYTES as usize / 2 / self.bodies().max(1)
     }
 
     /// Takes so many bytes if nobody waits in line.
     fn try_take(&self, bytes: usize) -> Option<Share> {
-        let permit = self.free.clone().try_acquire_many_owned(self.wanted(bytes)).ok()?;
+        let permit = self.units.try_take(units(bytes as u64))?;
         Some(Share { permit: Some(permit) })
     }
 
     /// Waits in line for so many bytes. A piece that is larger than the whole gets the whole.
     async fn take(&self, bytes: usize) -> Share {
-        // It fails only when the semaphore is closed, which nobody does.
-        Share { permit: self.free.clone().acquire_many_owned(self.wanted(bytes)).await.ok() }
-    }
-
-    fn wanted(&self, bytes: usize) -> u32 {
-        let wanted = units(bytes as u64).min(self.all.load(Ordering::Relaxed));
-        u32::try_from(wanted).unwrap_or(u32::MAX)
+        Share { permit: self.units.take(units(bytes as u64)).await }
     }
 
     /// From now on there is so much. Where there is less than before, it goes as it is given back.
     pub fn set_limit(&self, limit_bytes: u64) {
-        let wanted = units(limit_bytes);
-        let before = self.all.swap(wanted, Ordering::Relaxed);
-        if wanted > before {
-            self.free.add_permits(wanted - before);
-        } else {
-            let (free, less) = (self.free.clone(), before - wanted);
-            tokio::spawn(async move {
-                if let Ok(permit) = free.acquire_many(u32::try_from(less).unwrap_or(u32::MAX)).await {
-                    permit.forget();
-                }
-            });
-        }
+        self.units.set(units(limit_bytes));
+        self.turns.set_limit(limit_bytes);
     }
 }
 
 fn units(bytes: u64) -> usize {
-    // A semaphore hands out no more than `u32::MAX` at once, which is 16 TiB.
-    usize::try_from(bytes.div_ceil(UNIT_BYTES))
-        .unwrap_or(usize::MAX)
-        .clamp(1, (u32::MAX as usize).min(Semaphore::MAX_PERMITS))
+    // No more than `u32::MAX` are given at once, which is 16 TiB.
+    usize::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX).clamp(1, Limit::MOST)
 }
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
-
-    #[tokio::test]
-    async fn who_comes_when_it_is_used_up_waits_in_line() {
-        let memory = Memory::new(16 * UNIT_BYTES);
-        let first = memory.take(10 * UNIT_BYTES as usize).await;
-        let mut second = Box::pin(memory.take(10 * UNIT_BYTES as usize));
-        assert!((&mut second).now_or_never().is_none());
-        // A small one that comes later does not overtake.
-        let mut third = Box::pin(memory.take(1));
-        assert!((&mut third).now_or_never().is_none());
-        drop(first);
-        second.await;
-        third.await;
-        // More than there is at all is not waited for in vain.
-        memory.take(1 << 30).await;
-    }
 
     #[test]
     fn the_more_bodies_there_are_the_less_each_takes_at_once() {
@@ -221,19 +207,5 @@ mod tests {
         assert!(!bodies[0].is_scarce(), "256 have 64 KiB each");
         drop(bodies);
         assert!(!memory.is_short(MOST));
-    }
-
-    #[tokio::test]
-    async fn the_limit_can_move() {
-        let memory = Memory::new(4 * UNIT_BYTES);
-        let all = memory.take(1 << 20).await;
-        memory.set_limit(8 * UNIT_BYTES);
-        let more = memory.take(4 * UNIT_BYTES as usize).await;
-        memory.set_limit(2 * UNIT_BYTES);
-        tokio::task::yield_now().await;
-        drop((all, more));
-        let left = memory.take(1 << 20).await;
-        assert!(memory.take(1).now_or_never().is_none(), "two units are all there is");
-        drop(left);
     }
 }

@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 
 use actix::{Addr, Message};
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::UploadError;
 use super::actor::UploadActor;
 use super::machine::Start;
 use super::roster::Name;
+use super::turns::Received;
 use crate::oci::Digest;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, UploadError>>;
@@ -65,15 +65,17 @@ pub(super) struct Piece {
 /// Bytes that stand at `offset`. The reply comes when they are written.
 pub(super) struct Batch {
     pub offset: u64,
-    pub pieces: Vec<Bytes>,
+    pub received: Received,
     pub reply: Reply<()>,
 }
 
-/// The body of this epoch is not read on, since there is no memory for what came last; the next batch says that there is.
+/// Whether the body of this epoch is not read on, since there is no memory for what came last, or others have their turn
+/// before it. The next batch says that it is.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct HeldUp {
     pub epoch: u64,
+    pub is_held_up: bool,
 }
 
 /// The end of a body.

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `engine.rs`, `writer.rs` | the handle, and the writer of one body |
 //! | `pump.rs` | carries a body to its actor |
+//! | `memory.rs`, `turns.rs` | what bodies together may hold, and which of many receives |
 //! | `machine/` | the decisions: who writes, what comes next; pure |
 //! | `actor/` | owns machine and data, runs one storage job at a time |
 //! | `store/` | the jobs: write, checkpoint, commit, remove, find again |
@@ -27,6 +28,7 @@ mod engine;
 mod error;
 pub(crate) mod fuzzing;
 mod index;
+mod limit;
 mod machine;
 mod memory;
 mod messages;
@@ -41,6 +43,7 @@ mod store;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod view;
 mod writer;
 

@@ -18,6 +18,7 @@ use super::actor::UploadActor;
 use super::ask::ask;
 use super::memory::{Body, Share};
 use super::messages::{self, End, EndOfBody, HeldUp, Piece, Reply};
+use super::turns::{Received, Turn};
 
 /// One batch is written while the next one waits in the actor's mailbox; more would only hold memory.
 const BATCHES_IN_FLIGHT: usize = 2;
@@ -30,11 +31,18 @@ const SHORTEST_LINGER: Duration = Duration::from_millis(10);
 const INTERVAL_FOR_EACH: Duration = Duration::from_millis(1);
 
 /// Where a batch that is not full ends, if it can: a file is written page by page.
-const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 
 pub(super) enum Command {
     Piece(Bytes),
-    End { kind: EndKind, reply: Reply<u64> },
+    /// What was received in a turn.
+    Turn(Received),
+    /// Whether the body waits for its turn.
+    HeldUp(bool),
+    End {
+        kind: EndKind,
+        reply: Reply<u64>,
+    },
 }
 
 pub(super) enum EndKind {
@@ -75,6 +83,8 @@ struct Batch {
     len: usize,
     /// When it must go, full or not.
     due: Option<Instant>,
+    /// The turn in which it was received.
+    turn: Option<Turn>,
 }
 
 impl Pump {
@@ -112,6 +122,8 @@ impl Pump {
     ) -> Result<(EndKind, Option<Reply<u64>>), UploadError> {
         // A piece that waits for its share of the memory; meanwhile what came before it goes on.
         let mut waiting: Option<Waiting> = None;
+        // Whether the body waits for its turn.
+        let mut has_turn_coming = false;
         let end = loop {
             let batch_bytes = self.memory.batch_bytes(self.batch_bytes);
             if in_flight.len() < BATCHES_IN_FLIGHT
@@ -121,9 +133,13 @@ impl Pump {
                 self.send(batch, in_flight).await?;
                 *batch = rest;
                 if waiting.is_some() {
-                    self.say_held_up().await?;
+                    self.say_held_up(true).await?;
                 }
                 continue;
+            }
+            if has_turn_coming && batch.len < PAGE_BYTES {
+                // A part of a page goes with what comes in the turn.
+                batch.due = None;
             }
             let due = batch.due.filter(|_| in_flight.len() < BATCHES_IN_FLIGHT);
             let may_hold_two = in_flight.is_empty() || !self.memory.is_scarce();
@@ -144,12 +160,23 @@ impl Pump {
                     Some(Command::Piece(piece)) => match self.share_for(&piece, batch) {
                         Some(share) => batch.push(piece, share, self.next_due()),
                         None => {
-                            self.say_held_up().await?;
+                            self.say_held_up(true).await?;
                             // What is in the batch goes meanwhile, and takes its share with it.
                             let share = Box::pin(self.memory.take(piece.len(), self.batch_bytes));
                             waiting = Some(Waiting { piece, share });
                         }
                     },
+                    Some(Command::Turn(received)) => {
+                        has_turn_coming = false;
+                        batch.push_turn(received);
+                    }
+                    Some(Command::HeldUp(is_held_up)) => {
+                        has_turn_coming = is_held_up;
+                        if batch.len > 0 {
+                            batch.due.get_or_insert(self.next_due());
+                        }
+                        self.say_held_up(is_held_up).await?;
+                    }
                     Some(Command::End { kind, reply }) => break (kind, Some(reply)),
                     None => break (EndKind::Cut, None),
                 },
@@ -174,7 +201,7 @@ impl Pump {
     /// How much of the batch is to go now, if any. A full one ends at a multiple of `batch_bytes` of the upload, since a store
     /// may have to do more for an end at any other place.
     fn due_bytes(&self, batch: &Batch, batch_bytes: usize, is_in_line: bool, is_idle: bool) -> Option<usize> {
-        if batch.len >= batch_bytes {
+        if batch.len >= batch_bytes && batch.turn.is_none() {
             return Some(bytes_to_multiple(self.offset, batch.len, batch_bytes));
         }
         let is_due = batch.due.is_some_and(|due| due <= Instant::now());
@@ -197,8 +224,8 @@ impl Pump {
     }
 
     /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
-    async fn say_held_up(&self) -> Result<(), UploadError> {
-        deliver(&self.address, HeldUp { epoch: self.epoch }).await
+    async fn say_held_up(&self, is_held_up: bool) -> Result<(), UploadError> {
+        deliver(&self.address, HeldUp { epoch: self.epoch, is_held_up }).await
     }
 
     async fn send(&mut self, batch: &mut Batch, in_flight: &mut VecDeque<InFlight>) -> Result<(), UploadError> {
@@ -214,7 +241,8 @@ impl Pump {
         let (reply, answer) = oneshot::channel();
         let offset = self.offset;
         self.offset += batch.len as u64;
-        let message = messages::Batch { offset, pieces: batch.pieces, reply };
+        let received = Received { pieces: batch.pieces, turn: batch.turn };
+        let message = messages::Batch { offset, received, reply };
         (message, InFlight { answer, _share: batch.share })
     }
 
@@ -284,6 +312,14 @@ impl Batch {
         self.due.get_or_insert(due);
     }
 
+    /// What was received in a turn needs no memory beside it, and gathered before: so it goes at once.
+    fn push_turn(&mut self, received: Received) {
+        self.len += received.pieces.iter().map(Bytes::len).sum::<usize>();
+        self.pieces.extend(received.pieces);
+        self.due = Some(Instant::now());
+        self.turn = received.turn;
+    }
+
     /// Takes off what is behind the first `len` bytes, with its part of the memory.
     fn split_off(&mut self, len: usize, due: Instant) -> Batch {
         let mut rest = Batch::default();
@@ -291,7 +327,11 @@ impl Batch {
             && let Some(mut piece) = self.pieces.pop()
         {
             self.len -= piece.len();
-            let behind = piece.split_off(len.saturating_sub(self.len));
+            let mut behind = piece.split_off(len.saturating_sub(self.len));
+            if self.turn.is_some() {
+                // Part of a page, for which no whole block is to be held past the turn.
+                behind = Bytes::copy_from_slice(&behind);
+            }
             if !piece.is_empty() {
                 self.len += piece.len();
                 self.pieces.push(piece);

@@ -73,6 +73,7 @@ mod chaos;
 mod cli_uploads;
 mod clients;
 mod costs;
+mod crowd;
 mod data_sets;
 mod deletes;
 mod disk;

@@ -1,8 +1,9 @@
 //! The way of a body into an upload: where its bytes go, and the pump.
 
 use actix_web::http::header::CONTENT_RANGE;
+use bytes::Bytes;
 
-use crate::http::body::RequestBody;
+use crate::http::body::{BodyError, RequestBody};
 use crate::http::content_range::ContentRange;
 use crate::http::error::ApiError;
 use crate::http::server::Context;
@@ -59,12 +60,7 @@ pub(super) async fn receive(
     mut writer: Box<dyn UploadWriter>,
 ) -> Result<Box<dyn UploadWriter>, ApiError> {
     loop {
-        let piece = tokio::select! {
-            biased;
-            piece = body.next() => piece,
-            lost = writer.lost() => return Err(lost.into()),
-        };
-        match piece {
+        match next_piece(body, &mut *writer).await? {
             Ok(Some(piece)) => writer.send(piece).await?,
             Ok(None) => return Ok(writer),
             Err(broken) => {
@@ -75,5 +71,32 @@ pub(super) async fn receive(
                 });
             }
         }
+    }
+}
+
+/// The next piece of the body, unless the right to write it is lost before. Where bodies take turns, it waits for its turn
+/// when there is something to receive, and before that is received.
+async fn next_piece(
+    body: &mut RequestBody,
+    writer: &mut dyn UploadWriter,
+) -> Result<Result<Option<Bytes>, BodyError>, ApiError> {
+    while writer.takes_turns() && body.can_wait_unreceived() {
+        if let Some(received) = body.next_received() {
+            return Ok(received);
+        }
+        if let Err(broken) = unless_lost(body.something_there(), writer).await? {
+            return Ok(Err(broken));
+        }
+        let most_bytes = writer.turn().await?;
+        writer.end_turn(body.receive_now(most_bytes)).await?;
+    }
+    unless_lost(body.next(), writer).await
+}
+
+async fn unless_lost<T>(what: impl Future<Output = T>, writer: &mut dyn UploadWriter) -> Result<T, ApiError> {
+    tokio::select! {
+        biased;
+        outcome = what => Ok(outcome),
+        lost = writer.lost() => Err(lost.into()),
     }
 }

@@ -92,6 +92,9 @@ async fn http2_is_spoken_in_clear_text_and_over_tls() {
         let wanted = if only_http1 { reqwest::Version::HTTP_11 } else { reqwest::Version::HTTP_2 };
         assert_eq!(version, wanted);
         pull_and_push(&client, &base, &secure, &data).await;
+        secure.registry.take_turns();
+        pull_and_push(&client, &base, &secure, &data).await;
+        assert_eq!(secure.registry.turns_taken() > 0, only_http1, "frames are received before");
     }
     // Frames and records are made here, so that no content can go past what makes them.
     assert_eq!((clear.registry.sent_directly(), secure.registry.sent_directly()), (0, 0));

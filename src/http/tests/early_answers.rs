@@ -94,23 +94,28 @@ async fn limits_and_policies_answer_before_the_body_and_close() {
 
 #[tokio::test]
 async fn a_policy_that_strikes_ends_the_body_that_is_being_sent() {
-    for (policy, status) in [("min_rate", 408), ("operator", 408), ("max_size", 413)] {
-        let server = start(quick());
-        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
-        let location = started.header("location").unwrap();
-        let mut stream = server.connect().await;
-        let head = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        while server.registry.received() < 5 {
-            tokio::task::yield_now().await;
+    for takes_turns in [false, true] {
+        for (policy, status) in [("min_rate", 408), ("operator", 408), ("max_size", 413)] {
+            let server = start(quick());
+            if takes_turns {
+                server.registry.take_turns();
+            }
+            let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+            let location = started.header("location").unwrap();
+            let mut stream = server.connect().await;
+            let head = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while server.registry.received() < 5 {
+                tokio::task::yield_now().await;
+            }
+            server.registry.end_writer(move || RegistryError::PolicyStruck { policy });
+            let reply = Reply::parse(&read_to_end(&mut stream).await);
+            assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{policy}");
+            assert!(reply.body.contains(policy), "{reply:?}");
+            // There is nothing to go on with, and nobody is asked for it.
+            assert_eq!((reply.header("location"), reply.header("range")), (None, None));
+            assert_eq!(server.registry.status_calls(), 0);
         }
-        server.registry.end_writer(move || RegistryError::PolicyStruck { policy });
-        let reply = Reply::parse(&read_to_end(&mut stream).await);
-        assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{policy}");
-        assert!(reply.body.contains(policy), "{reply:?}");
-        // There is nothing to go on with, and nobody is asked for it.
-        assert_eq!((reply.header("location"), reply.header("range")), (None, None));
-        assert_eq!(server.registry.status_calls(), 0);
     }
 }
 
@@ -136,57 +141,77 @@ async fn a_small_rest_does_not_cost_the_connection() {
 
 #[tokio::test]
 async fn a_body_that_falls_silent_is_told_and_what_came_is_kept() {
-    let server = start_with_body_timeout(quick(), Duration::from_millis(200));
-    let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
-    let location = started.header("location").unwrap();
-    let request = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
-    let reply = Reply::parse(&server.converse(request).await);
-    assert_eq!((reply.status, reply.code().as_str()), (408, "BLOB_UPLOAD_INVALID"));
-    assert_eq!((reply.header("connection"), reply.header("range")), (Some("close"), Some("0-4")));
-    assert_eq!(server.registry.upload_offsets(), [5]);
+    for takes_turns in [false, true] {
+        let server = start_with_body_timeout(quick(), Duration::from_millis(200));
+        if takes_turns {
+            server.registry.take_turns();
+        }
+        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+        let location = started.header("location").unwrap();
+        let request = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
+        let reply = Reply::parse(&server.converse(request).await);
+        assert_eq!((reply.status, reply.code().as_str()), (408, "BLOB_UPLOAD_INVALID"));
+        assert_eq!((reply.header("connection"), reply.header("range")), (Some("close"), Some("0-4")));
+        assert_eq!(server.registry.upload_offsets(), [5]);
+    }
 }
 
 /// Its upload is gone with it, and is no news to the client.
 #[tokio::test]
 async fn a_single_post_that_falls_silent_or_is_cut_is_told_so_and_leaves_nothing() {
-    let server = start_with_body_timeout(quick(), Duration::from_millis(200));
-    let head = format!("POST /v2/a/blobs/uploads/?digest={}", digest_of(b"hello"));
-    let request = format!("{head} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
-    let reply = Reply::parse(&server.converse(&request).await);
-    assert_eq!((reply.status, reply.code().as_str()), (408, "BLOB_UPLOAD_INVALID"));
-    assert_eq!(reply.header("range"), None);
-    let mut stream = server.connect().await;
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
-    let reply = Reply::parse(&read_to_end(&mut stream).await);
-    assert_eq!((reply.status, reply.code().as_str()), (400, "SIZE_INVALID"));
-    assert!(server.registry.upload_offsets().is_empty());
+    for takes_turns in [false, true] {
+        let server = start_with_body_timeout(quick(), Duration::from_millis(200));
+        if takes_turns {
+            server.registry.take_turns();
+        }
+        let head = format!("POST /v2/a/blobs/uploads/?digest={}", digest_of(b"hello"));
+        let request = format!("{head} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\nhello");
+        let reply = Reply::parse(&server.converse(&request).await);
+        assert_eq!((reply.status, reply.code().as_str()), (408, "BLOB_UPLOAD_INVALID"));
+        assert_eq!(reply.header("range"), None);
+        let mut stream = server.connect().await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let reply = Reply::parse(&read_to_end(&mut stream).await);
+        assert_eq!((reply.status, reply.code().as_str()), (400, "SIZE_INVALID"));
+        assert!(server.registry.upload_offsets().is_empty());
+    }
 }
 
 #[tokio::test]
 async fn a_body_that_is_cut_is_kept() {
-    let server = start(patient());
-    let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
-    let location = started.header("location").unwrap();
-    let mut stream = server.connect().await;
-    let request = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nhello");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream.shutdown().await.unwrap();
-    let reply = Reply::parse(&read_to_end(&mut stream).await);
-    assert_eq!((reply.status, reply.code().as_str()), (400, "SIZE_INVALID"));
-    assert_eq!(server.registry.upload_offsets(), [5]);
+    for takes_turns in [false, true] {
+        let server = start(patient());
+        if takes_turns {
+            server.registry.take_turns();
+        }
+        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+        let location = started.header("location").unwrap();
+        let mut stream = server.connect().await;
+        let request = format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\nhello");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let reply = Reply::parse(&read_to_end(&mut stream).await);
+        assert_eq!((reply.status, reply.code().as_str()), (400, "SIZE_INVALID"));
+        assert_eq!(server.registry.upload_offsets(), [5]);
+    }
 }
 
 #[tokio::test]
 async fn a_broken_transfer_coding_is_told() {
-    let server = start(quick());
-    let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
-    let location = started.header("location").unwrap();
-    let head =
-        format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
-    let text = server.converse(head).await;
-    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
-    assert_eq!(server.registry.upload_offsets(), [5]);
+    for takes_turns in [false, true] {
+        let server = start(quick());
+        if takes_turns {
+            server.registry.take_turns();
+        }
+        let started = server.send("POST", "/v2/a/blobs/uploads/", "", b"").await;
+        let location = started.header("location").unwrap();
+        let head =
+            format!("PATCH {location} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
+        let text = server.converse(head).await;
+        assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+        assert_eq!(server.registry.upload_offsets(), [5]);
+    }
 }
 
 /// How many sockets of a process have this local address, the listener's included. (What the kernel keeps

@@ -113,6 +113,13 @@ async fn each_answer_is_that_of_its_own_request() {
 #[tokio::test]
 async fn bodies_arrive_as_they_were_sent_in_whatever_pieces() {
     let server = start(patient());
+    they_arrive(&server).await;
+    server.registry.take_turns();
+    they_arrive(&server).await;
+    assert!(server.registry.turns_taken() > 5_000_000 / 10_000);
+}
+
+async fn they_arrive(server: &TestServer) {
     for (size_bytes, chunk_bytes, piece_bytes) in [
         (0, 1, 10_000),
         (1, 1, 1),
@@ -124,7 +131,7 @@ async fn bodies_arrive_as_they_were_sent_in_whatever_pieces() {
     ] {
         let data = content(2 * size_bytes, size_bytes);
         let case = format!("{size_bytes} bytes in chunks of {chunk_bytes}, in pieces of {piece_bytes}");
-        let (_, head, _) = converse(&server, &[with_length("POST", "/v2/a/blobs/uploads/", b"")], 1000).await.remove(0);
+        let (_, head, _) = converse(server, &[with_length("POST", "/v2/a/blobs/uploads/", b"")], 1000).await.remove(0);
         let location = Reply::parse(&head).header("location").unwrap().to_owned();
         let path = location.split('?').next().unwrap();
         let digest = digest_of(&data);
@@ -134,7 +141,7 @@ async fn bodies_arrive_as_they_were_sent_in_whatever_pieces() {
             with_length("PUT", &format!("{path}?digest={digest}"), b""),
             request("GET", &format!("/v2/a/blobs/{digest}"), "", b""),
         ];
-        let answers = converse(&server, &requests, piece_bytes).await;
+        let answers = converse(server, &requests, piece_bytes).await;
         let statuses: Vec<u16> = answers.iter().map(|(status, ..)| *status).collect();
         assert_eq!(statuses, [202, 202, 201, 200], "{case}");
         assert!(answers[3].2 == data, "{case}");

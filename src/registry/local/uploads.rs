@@ -108,6 +108,18 @@ impl UploadWriter for LocalWriter {
         Ok(self.writer.send(piece).await?)
     }
 
+    fn takes_turns(&self) -> bool {
+        self.writer.takes_turns()
+    }
+
+    async fn turn(&mut self) -> Result<usize, RegistryError> {
+        Ok(self.writer.turn().await?)
+    }
+
+    async fn end_turn(&mut self, pieces: Vec<Bytes>) -> Result<(), RegistryError> {
+        Ok(self.writer.end_turn(pieces).await?)
+    }
+
     async fn lost(&mut self) -> RegistryError {
         self.writer.lost().await.into()
     }

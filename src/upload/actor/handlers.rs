@@ -5,9 +5,9 @@ use super::*;
 impl UploadActor {
     /// Keeps the bytes of a batch until the machine says what becomes of them.
     fn take_in(&mut self, batch: Batch) -> LastPiece {
-        let len = batch.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let len = batch.received.pieces.iter().map(|piece| piece.len() as u64).sum();
         let ticket = self.ticket_for(Waiter::Done(batch.reply));
-        self.batches.insert(ticket, batch.pieces);
+        self.batches.insert(ticket, batch.received);
         LastPiece { ticket, offset: batch.offset, len }
     }
 }
@@ -49,7 +49,7 @@ impl Handler<HeldUp> for UploadActor {
     type Result = ();
 
     fn handle(&mut self, message: HeldUp, ctx: &mut Self::Context) {
-        self.feed(Event::HeldUp { epoch: message.epoch }, ctx);
+        self.feed(Event::HeldUp { epoch: message.epoch, is_held_up: message.is_held_up }, ctx);
     }
 }
 

@@ -4,12 +4,20 @@ use std::time::Instant;
 
 use super::*;
 
-pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, batch: Vec<Bytes>) -> Outcome {
+pub(super) async fn perform(work: &Work, parts: &mut Parts, job: Job, received: Received) -> Outcome {
     let store = &work.store;
     match job {
-        Job::Write { offset, overlap, .. } => Outcome::Written(store.write(parts, offset, overlap, batch).await),
+        Job::Write { offset, overlap, .. } => {
+            let mut written = store.write(parts, offset, overlap, received.pieces).await;
+            if let (Some(_turn), Ok(kept)) = (received.turn, &written)
+                && let Err(error) = store.wait_until_hashed(parts, *kept).await
+            {
+                written = Err(error);
+            }
+            Outcome::Written(written)
+        }
         Job::WriteAndCommit { offset, overlap, digest, .. } => {
-            Outcome::WrittenAndCommitted(store.write_and_commit(parts, offset, overlap, batch, &digest).await)
+            Outcome::WrittenAndCommitted(store.write_and_commit(parts, offset, overlap, received.pieces, &digest).await)
         }
         Job::Checkpoint => Outcome::Checkpointed(store.checkpoint(parts, store.checkpoint_durability).await),
         Job::MidCheckpoint => Outcome::Checkpointed(store.mid_checkpoint(parts).await),

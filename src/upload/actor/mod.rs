@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::index::Registration;
@@ -22,6 +21,7 @@ use super::messages::{
 };
 use super::roster::{FoundUpload, Kept, Name, Roster, from_millis, millis, to_millis};
 use super::store::{Found, Parts, UploadStore};
+use super::turns::Received;
 use super::{MAILBOX_CAPACITY, Policy, UploadError, UploadState};
 use crate::oci::{Algorithm, UploadId};
 use crate::telemetry::{EndLabels, PolicyLabels};
@@ -62,7 +62,7 @@ pub(super) struct UploadActor {
     early: Vec<Early>,
     /// `None` while a job has them.
     parts: Option<Parts>,
-    batches: HashMap<Ticket, Vec<Bytes>>,
+    batches: HashMap<Ticket, Received>,
     waiting: HashMap<Ticket, Waiter>,
     last_ticket: Ticket,
     /// Tells the holder of the right to write that it has ended.
@@ -285,7 +285,7 @@ impl UploadActor {
             Job::Write { ticket, .. } | Job::WriteAndCommit { ticket, .. } => {
                 self.batches.remove(ticket).unwrap_or_default()
             }
-            _ => Vec::new(),
+            _ => Received::default(),
         };
         let run = async move {
             let outcome = job::perform(&work, &mut parts, job, batch).await;

@@ -16,7 +16,7 @@ impl Machine {
             Event::Piece { ticket, epoch, offset, len } => {
                 self.on_piece(Work::Piece { ticket, offset, len }, ticket, epoch, now, &mut actions)
             }
-            Event::HeldUp { epoch } => self.on_held_up(epoch),
+            Event::HeldUp { epoch, is_held_up } => self.on_held_up(epoch, is_held_up, now),
             Event::Finish { ticket, epoch, end } => {
                 self.on_end_of_body(Work::Finish { ticket }, ticket, epoch, Some(end), &mut actions)
             }
@@ -73,9 +73,13 @@ impl Machine {
         self.queue.push_back(work);
     }
 
-    fn on_held_up(&mut self, epoch: u64) {
+    fn on_held_up(&mut self, epoch: u64, is_held_up: bool, now: Duration) {
         if let Some(lease) = self.lease.as_mut().filter(|lease| lease.epoch == epoch) {
-            lease.is_held_up = true;
+            if lease.is_held_up && !is_held_up {
+                // What nobody read of it was no silence.
+                (lease.last_progress, lease.ready_since) = (now, now);
+            }
+            lease.is_held_up = is_held_up;
         }
     }
 

@@ -15,8 +15,8 @@ pub(in crate::upload) enum Event {
     Claim { ticket: Ticket, claim: Claim },
     /// A batch of a body; its bytes are with the actor.
     Piece { ticket: Ticket, epoch: u64, offset: u64, len: u64 },
-    /// A body is not read on, since there is no memory for what came; its next piece ends that.
-    HeldUp { epoch: u64 },
+    /// Whether a body is not read on, since there is no memory for what came, or it is not its turn. Its next piece ends that.
+    HeldUp { epoch: u64, is_held_up: bool },
     /// A body is there whole, and ended at `end`.
     Finish { ticket: Ticket, epoch: u64, end: u64 },
     /// A body broke off.

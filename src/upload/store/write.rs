@@ -49,6 +49,14 @@ impl UploadStore {
         Ok(writer.offset())
     }
 
+    /// Waits until what was written before `kept` is hashed, so that nothing of it is in memory any more.
+    pub async fn wait_until_hashed(&self, parts: &Parts, kept: u64) -> Result<(), UploadError> {
+        match &parts.hasher {
+            Some(hasher) if parts.writer.is_some() => Ok(hasher.wait_until(kept).await.map(drop)?),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a batch that an interrupted commit has published already: the same PUT is sent again, body and all. No
     /// byte can be added.
     async fn compare_with_published(

@@ -12,6 +12,7 @@ mod records;
 mod restarts;
 mod scans;
 mod shared_states;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

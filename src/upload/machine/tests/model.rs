@@ -45,7 +45,7 @@ struct World {
 enum Op {
     Claim { start: u8, seed: Option<u8>, discard: bool },
     Piece { body: usize, len: u64, gap: bool },
-    HeldUp { body: usize },
+    HeldUp { body: usize, is_held_up: bool },
     Finish { body: usize },
     Cut { body: usize },
     Commit { body: usize, seed: u8, last: Option<u64> },
@@ -65,7 +65,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(start, seed, discard)| Op::Claim { start, seed, discard }),
         8 => (any::<usize>(), 1..100u64, prop::bool::weighted(0.05))
             .prop_map(|(body, len, gap)| Op::Piece { body, len, gap }),
-        1 => any::<usize>().prop_map(|body| Op::HeldUp { body }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(body, is_held_up)| Op::HeldUp { body, is_held_up }),
         2 => any::<usize>().prop_map(|body| Op::Finish { body }),
         1 => any::<usize>().prop_map(|body| Op::Cut { body }),
         1 => (any::<usize>(), 0..2u8, prop::option::of(1..100u64))
@@ -140,13 +140,15 @@ impl World {
                     self.held_up.remove(&epoch);
                 }
             }
-            Op::HeldUp { body } => {
+            Op::HeldUp { body, is_held_up } => {
                 let Some(at) = self.body(body) else { return };
                 let Body { epoch, ended, .. } = self.bodies[at];
-                if !ended {
+                if !is_held_up {
+                    self.held_up.remove(&epoch);
+                } else if !ended {
                     self.held_up.insert(epoch);
                 }
-                self.step(Event::HeldUp { epoch });
+                self.step(Event::HeldUp { epoch, is_held_up });
             }
             Op::Finish { body } => self.end_body(body, |ticket, epoch, end| Event::Finish { ticket, epoch, end }),
             Op::Cut { body } => self.end_body(body, |ticket, epoch, _| Event::Cut { ticket, epoch }),

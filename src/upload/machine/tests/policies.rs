@@ -214,7 +214,7 @@ fn who_waits_in_line_for_memory_is_neither_idle_nor_slow_nor_silent() {
     let min_rate = Some(MinRate { bytes_per_second: 100, window: secs(5) });
     let mut machine = with(Rules { idle_timeout: Some(secs(10)), min_rate, ..rules() });
     let (epoch, _) = grant(&mut machine, 1, plain_claim(), secs(0));
-    machine.step(Event::HeldUp { epoch }, secs(1));
+    machine.step(Event::HeldUp { epoch, is_held_up: true }, secs(1));
     assert_eq!(machine.next_look(), None);
     assert_eq!(struck(&machine.step(Event::Look, secs(50))), None);
     machine.step(Event::Claim { ticket: 2, claim: plain_claim() }, secs(50));
@@ -223,4 +223,17 @@ fn who_waits_in_line_for_memory_is_neither_idle_nor_slow_nor_silent() {
     piece(&mut machine, 3, epoch, 0, 5, secs(60));
     assert_eq!(struck(&machine.step(Event::Look, secs(63))), None, "four seconds of waiting are no window");
     assert_eq!(struck(&machine.step(Event::Look, secs(64))), Some(Policy::MinRate));
+}
+
+#[test]
+fn whoever_was_held_up_has_its_time_from_then_on() {
+    let mut machine = with(Rules { idle_timeout: Some(secs(10)), ..rules() });
+    let (epoch, _) = grant(&mut machine, 1, plain_claim(), secs(0));
+    machine.step(Event::HeldUp { epoch, is_held_up: true }, secs(1));
+    machine.step(Event::HeldUp { epoch, is_held_up: false }, secs(50));
+    assert_eq!(machine.next_look(), Some((secs(60), Some(Policy::IdleTimeout))));
+    // To say so again changes nothing.
+    machine.step(Event::HeldUp { epoch, is_held_up: false }, secs(55));
+    assert_eq!(struck(&machine.step(Event::Look, secs(59))), None);
+    assert_eq!(struck(&machine.step(Event::Look, secs(60))), Some(Policy::IdleTimeout));
 }
