@@ -143,7 +143,9 @@ impl Pump {
             }
             let due = batch.due.filter(|_| in_flight.len() < BATCHES_IN_FLIGHT);
             let may_hold_two = in_flight.is_empty() || !self.memory.is_scarce();
-            let takes_more = may_hold_two && batch.len < batch_bytes && waiting.is_none();
+            // A batch keeps one turn only.
+            let has_room = batch.len < batch_bytes && batch.turn.is_none();
+            let takes_more = may_hold_two && has_room && waiting.is_none();
             tokio::select! {
                 biased;
                 cause = &mut self.revoked => return Err(cause.unwrap_or(UploadError::Died)),

@@ -9,7 +9,11 @@ const SHORT: Duration = Duration::from_millis(200);
 
 /// An engine with memory for one turn at a time.
 fn engine_with_one_turn(driver: &SharedDriver) -> Engine {
-    let uploads = UploadsConfig { max_memory: 1 << 19, ..no_policies() };
+    engine_with_turns(driver, 1)
+}
+
+fn engine_with_turns(driver: &SharedDriver, turns: u64) -> Engine {
+    let uploads = UploadsConfig { max_memory: turns << 19, ..no_policies() };
     Engine::start(EngineOptions { uploads, ..engine_options(driver, NEVER) })
 }
 
@@ -99,6 +103,27 @@ async fn a_turn_ends_when_its_bytes_are_hashed_and_written() {
     assert!(!may_receive(&mut writers[1].1).await, "what was received is not written yet");
     gate.release();
     assert!(may_receive(&mut writers[1].1).await);
+}
+
+#[actix::test]
+async fn what_came_in_turns_keeps_them_all_while_nothing_is_written() {
+    let faulty = Faulty::new(memory());
+    let gate = Gate::new();
+    faulty.inject(Fault::hang(&gate).at(Operation::Append).nth(1));
+    let driver: SharedDriver = Arc::new(faulty);
+    let engine = engine_with_turns(&driver, 4);
+    let mut writers = writers(&engine, 5).await;
+    let (upload, mut writer) = writers.pop().unwrap();
+    for _ in 0..4 {
+        writer.turn().await.unwrap();
+        writer.end_turn(vec![content(8192)]).await.unwrap();
+        tokio::time::sleep(SHORT / 10).await;
+    }
+    assert!(!may_receive(&mut writer).await && !may_receive(&mut writers[0].1).await);
+    gate.release();
+    assert!(may_receive(&mut writers[0].1).await);
+    assert_eq!(writer.finish().await.unwrap(), 4 * 8192);
+    assert_eq!(offset(&upload).await, 4 * 8192);
 }
 
 #[actix::test]
