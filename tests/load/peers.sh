@@ -17,7 +17,7 @@
 #   PEER_ZOT=/path/to/zot   PEER_OLAREG=/path/to/olareg
 #   PEER_CMD_NAME='/path/to/program --port $PORT --dir $FOLDER'    anything else, called NAME
 #
-# All rows take 25 minutes with five registries and two processors that hash fast, and up to 8 GiB of
+# All rows take 30 minutes with five registries and two processors that hash fast, and up to 8 GiB of
 # TMPDIR: what was pushed goes after each turn, or each row where little is pushed.
 # tests/clients/lib.sh lists more variables. The exit status is 0 when longshore and the control did
 # all that was asked, 1 when not (what other registries did wrong is in the table), 2 when the run
@@ -56,7 +56,7 @@ usage() {
 #   WORKLOAD  as YAML
 row() {
   local name=$1 how=$4 title
-  title=$(sed -E 's/([0-9])([MG]iB)/\1 \2/g' <<<"$2")
+  title=$(sed -E 's/([0-9])([KMG]iB)/\1 \2/g' <<<"$2")
   if [[ -n $ONLY && ",$ONLY," != *",$name,"* ]]; then return; fi
   echo "== $title" >&2
   rm -rf "${OUTPUT:?}/$name"

@@ -36,6 +36,7 @@ TARGETS = (
     Target("streamed-64", "cpu", BEST, 0.6, 0.4),
     Target("streamed-64", "speed", BEST, 2.0),
     Target("chunked-8", "cpu", "row:streamed-8", 1.3),
+    Target("crowd-1000", "cpu", "row:crowd-64", 1.2),
     Target("small-64", "cpu", BEST, 0.34, ours=(PROCESS,)),
     Target("small-64", "cpu", "distribution-v3", 0.25, ours=(COMMIT,)),
     Target("small-64", "speed", BEST, 3.0, ours=(PROCESS,)),

@@ -115,6 +115,13 @@ class Case(unittest.TestCase):
         (one,) = [one for one in outcomes(rows) if one.row.name == "chunked-8"]
         self.assertEqual((one.ratios, one.is_met()), ([1.2], True))
 
+    def test_a_crowd_is_set_beside_fewer_of_the_same(self):
+        for name, cpu in (("crowd-64", 2), ("crowd-1000", 3)):
+            self.write(name, "bytes", {"all": [target("longshore-commit", [turn(cpu)])]})
+        rows = {name: Row(self.folder, name) for name in ("crowd-64", "crowd-1000")}
+        (one,) = outcomes(rows)
+        self.assertEqual((one.ours, one.ratios, one.is_met()), ("longshore-commit", [1.5], False))
+
     def test_what_is_worse_stands_first_with_its_durability(self):
         self.write("small-64", "pushes", {"all": [
             target("longshore-process", [turn(1)]), target("longshore-commit", [turn(4)]),
@@ -126,7 +133,7 @@ class Case(unittest.TestCase):
         self.assertEqual(lines, ["| title of small-64 | CPU ms/push | longshore-commit | olareg | ours syncs more | 2.00 |"])
         self.assertIn("| title of small-64 | CPU ms/push | longshore-commit | distribution-v3 | equal | at most 0.25 "
                       "| 0.50 | **no** |", text)
-        self.assertIn("Not measured: chunked-8 against row:streamed-8, ", text)
+        self.assertIn("Not measured: chunked-8 against row:streamed-8, crowd-1000 against row:crowd-64, ", text)
 
     def test_our_own_faults_are_complained_of_and_others_only_told(self):
         self.write("streamed-1", "bytes", {"all": [target("zot", [turn(1)], errors=5)]})
