@@ -22,11 +22,11 @@ use super::head::Framing;
 /// The rest of a body that is dropped rather than costing the client its connection.
 const SMALL_REST_BYTES: u64 = 64 * 1024;
 
-/// With less room than this, no more is received at once.
-const LEAST_READ_BYTES: usize = 4096;
-
 /// How long such a rest is waited for.
 const SMALL_REST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// With less room than this, no more is received at once.
+const LEAST_READ_BYTES: usize = 4096;
 
 /// A body that is read piece by piece.
 pub(super) struct RequestBody {

@@ -225,7 +225,7 @@ impl Pump {
         self.last_sent.map_or(soon, |last_sent| soon.max(last_sent + interval))
     }
 
-    /// The upload must not take it for silence of the client that no more comes. Every batch ends this.
+    /// Tells whether the body waits for memory or for its turn, which is no silence of its client. Every batch ends this.
     async fn say_held_up(&self, is_held_up: bool) -> Result<(), UploadError> {
         deliver(&self.address, HeldUp { epoch: self.epoch, is_held_up }).await
     }
