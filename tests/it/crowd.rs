@@ -38,7 +38,6 @@ async fn bodies_that_take_turns_come_whole_and_are_gone_on_with(storage: Storage
         let data = data.slice(number * 1_001..);
         let (sent, in_all) = (data.len() / 2 - number, data.len());
         let (location, stream) = begin_part(&registry, in_all, &data[..sent]).await;
-        // All are being written to at once.
         eventually("its turn", async || registry.stands_at(&location).await == format!("0-{}", sent - 1)).await;
         drop(stream);
         let rest = data.slice(sent..);
