@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{DirectIo, DurabilityPolicy, StorageConfig, StorageDriver};
 use crate::storage::adapters::{Deadline, Limit, Meter};
-use crate::storage::filesystem::{Filesystem, FilesystemOptions};
+use crate::storage::filesystem::{self, Filesystem, FilesystemOptions};
 use crate::storage::memory::{Memory, MemoryOptions};
 use crate::storage::{SharedDriver, StorageError, StorageErrorKind};
 use crate::telemetry::Metrics;
@@ -21,12 +21,12 @@ pub(super) fn open(config: &StorageConfig) -> Result<SharedDriver, StorageError>
         }
         StorageDriver::Filesystem => {
             let sync = config.durability != DurabilityPolicy::Process;
-            let direct_writes = match config.filesystem.direct_io {
-                DirectIo::Auto => sync,
-                DirectIo::On => true,
-                DirectIo::Off => false,
+            let direct_io = match config.filesystem.direct_io {
+                DirectIo::Auto if !sync => filesystem::DirectIo::WhileFast,
+                DirectIo::Auto | DirectIo::On => filesystem::DirectIo::On,
+                DirectIo::Off => filesystem::DirectIo::Off,
             };
-            Arc::new(Filesystem::open(FilesystemOptions { sync, direct_writes, ..FilesystemOptions::new(root) })?)
+            Arc::new(Filesystem::open(FilesystemOptions { sync, direct_io, ..FilesystemOptions::new(root) })?)
         }
     })
 }

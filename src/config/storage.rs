@@ -49,7 +49,8 @@ pub struct FilesystemConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DirectIo {
-    /// Where a commit waits for the disk in any case: with every durability but [`DurabilityPolicy::Process`].
+    /// Always where a commit waits for the disk in any case; with [`DurabilityPolicy::Process`] as long as the disk takes
+    /// it fast.
     #[default]
     Auto,
     /// Always, where the filesystem can.

@@ -113,6 +113,13 @@ impl RequestBody {
         self.absent
     }
 
+    /// Says where in its file it will lie: it is received into memory from which it can be written there as it is.
+    pub(super) fn lies_at(&self, offset: u64) {
+        if let Source::Inlet(connection) = &self.source {
+            connection.inlet().body_lies_at(offset);
+        }
+    }
+
     /// Whether there may be bytes that nobody has read.
     pub(super) fn is_unread(&self) -> bool {
         !self.ended

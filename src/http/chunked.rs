@@ -13,10 +13,18 @@ const SMALL_BYTES: usize = 1024;
 /// How much is put together at least, if it is there.
 const JOINED_BYTES: usize = 16 * 1024;
 
+/// A chunk of so many bytes is received by itself, so that its content lies together.
+const LARGE_BYTES: u64 = 64 * 1024;
+
+/// Enough for what stands between two chunks, and little of the content that follows on it.
+const BETWEEN_BYTES: usize = 64;
+
 /// Takes the content out of a body in chunks.
 #[derive(Debug)]
 pub(super) struct Chunked {
     at: At,
+    /// Whether the last chunk that began is large.
+    is_large: bool,
     /// How many bytes of extensions and trailers came.
     extra_bytes: usize,
 }
@@ -66,13 +74,33 @@ pub(super) enum Next {
     End,
 }
 
+/// What is best received at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextRead {
+    /// Whatever there is.
+    All,
+    /// The rest of a large chunk: so many bytes.
+    Content(u64),
+    /// A little, not worth a block: about so many bytes.
+    Little(usize),
+}
+
 /// The body is not in chunks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Chunked { at: At::Length { value: 0, digits: 0 }, extra_bytes: 0 }
+        Chunked { at: At::Length { value: 0, digits: 0 }, is_large: false, extra_bytes: 0 }
+    }
+
+    /// How much is best received next.
+    pub(super) fn next_read(&self) -> NextRead {
+        match self.at {
+            _ if !self.is_large => NextRead::All,
+            At::Content { left } => NextRead::Content(left),
+            _ => NextRead::Little(BETWEEN_BYTES),
+        }
     }
 
     /// Whether the end was reached.
@@ -119,6 +147,9 @@ impl Chunked {
                 at => {
                     let Some(&byte) = bytes.first() else { return Ok(Front::More) };
                     self.at = at.behind(byte)?;
+                    if let At::Content { left } = self.at {
+                        self.is_large = left >= LARGE_BYTES;
+                    }
                     bytes.advance(1);
                     self.count_extra()?;
                 }
@@ -211,6 +242,24 @@ mod tests {
             assert_eq!(decode(&[&body[..cut]]), Ok(None), "{cut}");
         }
         assert_eq!(decode(&[b"0\r\n\r\n"]).unwrap().unwrap(), (vec![], vec![]));
+    }
+
+    #[test]
+    fn large_chunks_are_received_by_themselves() {
+        let mut chunked = Chunked::new();
+        let mut take = |bytes: &[u8]| {
+            let mut bytes = BytesMut::from(bytes);
+            while let Next::Content(_) = chunked.next(&mut bytes).unwrap() {}
+            chunked.next_read()
+        };
+        assert_eq!(take(b""), NextRead::All);
+        assert_eq!(take(b"ffff\r\nsome"), NextRead::All);
+        assert_eq!(take(&[b'x'; 0xffff - 4]), NextRead::All);
+        assert_eq!(take(b"\r\n10000\r\nsome"), NextRead::Content(0x10000 - 4));
+        assert_eq!(take(&[b'x'; 0x10000 - 4]), NextRead::Little(BETWEEN_BYTES));
+        assert_eq!(take(b"\r\n20000\r\n"), NextRead::Content(0x20000));
+        assert_eq!(take(&[b'x'; 0x20000]), NextRead::Little(BETWEEN_BYTES));
+        assert_eq!(take(b"\r\n1\r\nx\r\n"), NextRead::All);
     }
 
     #[test]

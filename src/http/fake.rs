@@ -50,6 +50,8 @@ struct State {
     status_calls: u64,
     cut_streams: bool,
     offer_senders: bool,
+    /// How many bytes came in memory in whose pages they lie as in those of their file.
+    placed: u64,
     /// Whether bodies take turns; how many they took.
     turns: Option<u64>,
 }
@@ -89,6 +91,11 @@ impl FakeRegistry {
     /// No upload can be started.
     pub(super) fn fail_start(&self, error: impl Fn() -> RegistryError + Send + 'static) {
         self.state().fail_start = Some(Box::new(error));
+    }
+
+    /// How many bytes came in memory in whose pages of 4096 bytes they lie as in those of their file.
+    pub(super) fn placed(&self) -> u64 {
+        self.state().placed
     }
 
     /// Bodies take turns from now on.

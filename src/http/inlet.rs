@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, ReadBuf};
 
 use super::blocks;
 use super::body::BodyError;
-use super::chunked::{Chunked, Malformed, Next};
+use super::chunked::{Chunked, Malformed, Next, NextRead};
 use super::head::{Framing, Head};
 use super::transport::Transport;
 
@@ -32,6 +32,8 @@ pub(super) struct Inlet {
     /// How the body of the request that runs ends, until somebody begins to take it.
     announced: Cell<Option<Framing>>,
     body: RefCell<Body>,
+    /// Where in its file the next byte of that body will lie.
+    offset: Cell<u64>,
     /// What was read and belongs to nobody yet.
     rest: RefCell<BytesMut>,
     /// What is to be received into, while a body is.
@@ -70,6 +72,7 @@ impl Inlet {
             stage: Cell::new(if is_open { Stage::Open } else { Stage::Head }),
             announced: Cell::new(None),
             body: RefCell::new(Body::Sized(0)),
+            offset: Cell::new(0),
             rest: RefCell::new(prefix.into()),
             block: RefCell::new(None),
             ended: Cell::new(false),
@@ -93,7 +96,7 @@ impl Inlet {
                     if self.ended.get() {
                         return Poll::Ready(());
                     }
-                    ready!(self.poll_fill(cx));
+                    ready!(self.poll_fill(cx, SMALL_READ_BYTES));
                 }
                 Stage::HandingOver { head_bytes } => {
                     let given = self.give(buffer, head_bytes);
@@ -110,7 +113,7 @@ impl Inlet {
                     if self.ended.get() {
                         return Poll::Ready(());
                     }
-                    ready!(self.poll_fill(cx));
+                    ready!(self.poll_fill(cx, SMALL_READ_BYTES));
                 }
                 Stage::Open => {
                     if self.give(buffer, usize::MAX) == 0 && !self.ended.get() {
@@ -127,7 +130,13 @@ impl Inlet {
 
     /// How the body of the request that runs ends, where it is to be read here. It is told once.
     pub(super) fn begin_body(&self) -> Option<Framing> {
+        self.offset.set(0);
         self.announced.take()
+    }
+
+    /// Says where in its file that body will lie. It is received into memory that suits this; nothing else depends on it.
+    pub(super) fn body_lies_at(&self, offset: u64) {
+        self.offset.set(offset);
     }
 
     /// Resolves when more of that body can be received, or its end was. Meanwhile no block is kept.
@@ -145,7 +154,12 @@ impl Inlet {
     /// all that was received before is taken.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<usize> {
         if !self.ended.get() {
-            ready!(if self.body.borrow().is_small() { self.poll_fill(cx) } else { self.poll_block(cx, most_bytes) });
+            let next_read = self.body.borrow().next_read();
+            ready!(match next_read {
+                NextRead::Little(read_bytes) => self.poll_fill(cx, read_bytes),
+                NextRead::Content(left) => self.poll_block(cx, most_bytes.min(left.try_into().unwrap_or(usize::MAX))),
+                NextRead::All => self.poll_block(cx, most_bytes),
+            });
         }
         Poll::Ready(self.rest.borrow().len())
     }
@@ -227,10 +241,10 @@ impl Inlet {
         given
     }
 
-    /// Reads on into `rest`, or notes the end.
-    fn poll_fill(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads on into `rest`, no more than `most_bytes`, or notes the end.
+    fn poll_fill(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
         let mut space = [const { MaybeUninit::uninit() }; SMALL_READ_BYTES];
-        let mut buffer = ReadBuf::uninit(&mut space);
+        let mut buffer = ReadBuf::uninit(&mut space[..most_bytes.min(SMALL_READ_BYTES)]);
         let read = ready!(self.transport.borrow_mut().poll_read(cx, &mut buffer));
         self.ended.set(read.is_err() || buffer.filled().is_empty());
         self.rest.borrow_mut().extend_from_slice(buffer.filled());
@@ -242,18 +256,22 @@ impl Inlet {
         let (mut rest, mut body) = (self.rest.borrow_mut(), self.body.borrow_mut());
         let piece = body.split_off(&mut rest).map_err(|Malformed| BodyError::Malformed);
         forget_if_empty(&mut rest);
+        if let Ok(Some(piece)) = &piece {
+            self.offset.set(self.offset.get().wrapping_add(piece.len() as u64));
+        }
         piece
     }
 
     /// Reads into a block, the rest of which is for what comes next; or notes the end.
     fn poll_block(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
         let mut slot = self.block.borrow_mut();
-        if let Some(full) = slot.take_if(|block| block.capacity() == 0) {
+        let offset = self.offset.get();
+        if let Some(full) = slot.take_if(|block| !blocks::make_fit(block, offset)) {
             blocks::give_back(full);
         }
-        let block = slot.get_or_insert_with(blocks::take);
+        let block = slot.get_or_insert_with(|| blocks::take(offset));
         // It takes no more than it has room for.
-        let room = block.capacity().min(most_bytes);
+        let room = blocks::room(block).min(most_bytes);
         let mut limited = block.limit(room);
         let mut transport = self.transport.borrow_mut();
         let Poll::Ready(read) = pin!(transport.read_buf(&mut limited)).poll(cx) else {
@@ -293,9 +311,13 @@ impl Body {
         }
     }
 
-    /// Whether what is left is not worth a block.
-    fn is_small(&self) -> bool {
-        matches!(self, Body::Sized(left) if *left <= SMALL_READ_BYTES as u64)
+    /// How much is best received next. A small rest is not worth a block.
+    fn next_read(&self) -> NextRead {
+        match self {
+            Body::Sized(left) if *left <= SMALL_READ_BYTES as u64 => NextRead::Little(SMALL_READ_BYTES),
+            Body::Sized(_) => NextRead::All,
+            Body::Chunked(chunked) => chunked.next_read(),
+        }
     }
 
     /// Takes the next piece off what was read.

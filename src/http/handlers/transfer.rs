@@ -33,6 +33,7 @@ impl Placement {
             if content_length.is_some_and(|length| length > range.length) {
                 return Err(ApiError::longer_than_range(range.length));
             }
+            body.lies_at(range.start);
             return Ok(Placement {
                 start: StartPoint::Exactly(range.start),
                 length: Some(range.length),
@@ -40,6 +41,9 @@ impl Placement {
             });
         }
         let hint = context.query.get("offset").and_then(|offset| offset.parse().ok());
+        if let Some(offset) = hint {
+            body.lies_at(offset);
+        }
         let start = hint.map_or(StartPoint::Current, StartPoint::Replay);
         Ok(Placement { start, length: content_length, is_ranged: false })
     }

@@ -165,3 +165,33 @@ async fn what_comes_in_chunks_of_another_kind_is_no_request_of_its_own() {
         assert!(text.starts_with("HTTP/1.1 400 "), "{headers}: {text}");
     }
 }
+
+/// So that a disk can take it from where it was received.
+#[tokio::test]
+async fn a_large_body_lies_in_memory_as_in_its_file() {
+    const LARGE: usize = 3_000_000;
+    let server = start(patient());
+    for (first_bytes, chunk_bytes) in [(0, None), (5_001, None), (0, Some(1 << 20)), (70_000, Some(100_000))] {
+        let (_, head, _) = converse(&server, &[with_length("POST", "/v2/a/blobs/uploads/", b"")], 1000).await.remove(0);
+        let location = Reply::parse(&head).header("location").unwrap().to_owned();
+        let data = content(first_bytes + LARGE, 1);
+        let (first, second) = data.split_at(first_bytes);
+        let (_, head, _) = converse(&server, &[with_length("PATCH", &location, first)], 1 << 20).await.remove(0);
+        let location = Reply::parse(&head).header("location").unwrap().to_owned();
+        let placed_before = server.registry.placed();
+        let patch = match chunk_bytes {
+            Some(chunk_bytes) => in_chunks("PATCH", &location, second, chunk_bytes),
+            None => with_length("PATCH", &location, second),
+        };
+        let (status, head, _) = converse(&server, &[patch], 1 << 20).await.remove(0);
+        assert_eq!(status, 202, "{head}");
+        assert!(server.registry.upload_offsets().contains(&data.len()));
+        let placed = server.registry.placed() - placed_before;
+        // What came with the head lies anywhere, and what came with the line before a chunk.
+        let elsewhere = 16 * 1024 + LARGE / chunk_bytes.unwrap_or(LARGE) * 64;
+        assert!(
+            placed as usize >= LARGE - elsewhere,
+            "{placed} of {LARGE} behind {first_bytes} in chunks of {chunk_bytes:?}"
+        );
+    }
+}

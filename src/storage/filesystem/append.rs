@@ -111,15 +111,9 @@ impl<'a> Unwritten<'a> {
         Unwritten { pieces, first: 0, len }
     }
 
-    /// Copies the front into `buffer`, as much as fits; how much it was.
-    pub(super) fn copy_to(&self, buffer: &mut [u8]) -> usize {
-        let mut copied = 0;
-        for piece in &self.pieces[self.first..] {
-            let length = piece.len().min(buffer.len() - copied);
-            buffer[copied..copied + length].copy_from_slice(&piece[..length]);
-            copied += length;
-        }
-        copied
+    /// All of it, in order.
+    pub(super) fn pieces(&self) -> &[&'a [u8]] {
+        &self.pieces[self.first..]
     }
 
     /// The front, at most `room` bytes.

@@ -26,9 +26,11 @@ mod direct;
 mod durable;
 mod fence;
 mod folders;
+mod in_place;
 mod list;
 mod lock;
 mod object;
+mod pace;
 mod partial;
 mod pending;
 mod pool;
@@ -47,6 +49,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::blocking::Cancelled;
+pub use self::direct::DirectIo;
 pub use self::lock::RootLock;
 use self::pool::Kind;
 use self::store::Store;
@@ -72,8 +75,8 @@ pub struct FilesystemOptions {
     pub root: PathBuf,
     /// Whether [`Durability::Power`] syncs; otherwise it is taken for [`Durability::Process`].
     pub sync: bool,
-    /// Whether large batches of a partial go past the page cache, where the filesystem can.
-    pub direct_writes: bool,
+    /// Which partials are written past the page cache, where the filesystem can.
+    pub direct_io: DirectIo,
     /// How much memory sorted names of listed folders may take, about.
     pub list_cache_bytes: u64,
 }
@@ -81,7 +84,7 @@ pub struct FilesystemOptions {
 impl FilesystemOptions {
     /// The usual ones: synced, past the page cache, and 32 MiB of names (a folder of 100,000 tags takes about 6).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        FilesystemOptions { root: root.into(), sync: true, direct_writes: true, list_cache_bytes: 32 * 1024 * 1024 }
+        FilesystemOptions { root: root.into(), sync: true, direct_io: DirectIo::On, list_cache_bytes: 32 * 1024 * 1024 }
     }
 }
 

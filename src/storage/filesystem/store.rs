@@ -57,7 +57,7 @@ impl Store {
             lists: ListCache::new(options.list_cache_bytes),
             pending: Pending::open(&options.root),
             pool: Pool::new(),
-            direct: options.direct_writes.then(DirectWrites::default),
+            direct: DirectWrites::new(options.direct_io),
             sync: options.sync,
             last_temporary: AtomicU64::new(0),
             stripes: [const { Mutex::new(()) }; STRIPES],
