@@ -23,6 +23,7 @@
 
 mod actor;
 mod ask;
+mod batch;
 pub(crate) mod benching;
 mod engine;
 mod error;

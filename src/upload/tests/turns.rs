@@ -1,6 +1,9 @@
 //! Many bodies, of which each waits for its turn to receive.
 
+use std::sync::Mutex;
+
 use super::*;
+use crate::hashing::RunningDigest;
 use crate::storage::StorageErrorKind;
 use crate::storage::adapters::{Fault, Faulty, Gate, Operation};
 
@@ -102,6 +105,26 @@ async fn a_turn_ends_when_its_bytes_are_hashed_and_written() {
     gate.reached(1).await;
     assert!(!may_receive(&mut writers[1].1).await, "what was received is not written yet");
     gate.release();
+    assert!(may_receive(&mut writers[1].1).await);
+}
+
+#[actix::test]
+async fn a_turn_does_not_end_before_its_bytes_are_hashed() {
+    let driver = memory();
+    let (go_on, leave) = std::sync::mpsc::channel();
+    let leave = Mutex::new(leave);
+    let gated = move |digest: &mut RunningDigest, pieces: &[Bytes]| {
+        leave.lock().unwrap().recv().unwrap();
+        pieces.iter().for_each(|piece| digest.update(piece));
+    };
+    let uploads = UploadsConfig { max_memory: 1 << 19, ..no_policies() };
+    let hashes = HashPool::start_with(1, Arc::new(gated)).unwrap();
+    let engine = Engine::start(EngineOptions { uploads, hashes, ..engine_options(&driver, NEVER) });
+    let mut writers = writers(&engine, 2).await;
+    writers[0].1.turn().await.unwrap();
+    writers[0].1.end_turn(vec![content(200_000)]).await.unwrap();
+    assert!(!may_receive(&mut writers[1].1).await, "what was received is not hashed yet");
+    go_on.send(()).unwrap();
     assert!(may_receive(&mut writers[1].1).await);
 }
 
