@@ -144,9 +144,7 @@ impl Inlet {
         if self.ended.get() {
             return Poll::Ready(());
         }
-        if let Some(block) = self.block.take() {
-            blocks::give_back(block);
-        }
+        self.give_block_back();
         self.transport.borrow_mut().poll_read_ready(cx)
     }
 
@@ -155,11 +153,15 @@ impl Inlet {
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<usize> {
         if !self.ended.get() {
             let next_read = self.body.borrow().next_read();
-            ready!(match next_read {
+            let received = match next_read {
                 NextRead::Little(read_bytes) => self.poll_fill(cx, read_bytes),
                 NextRead::Content(left) => self.poll_block(cx, most_bytes.min(left.try_into().unwrap_or(usize::MAX))),
                 NextRead::All => self.poll_block(cx, most_bytes),
-            });
+            };
+            if received.is_pending() {
+                self.give_block_back();
+            }
+            ready!(received);
         }
         Poll::Ready(self.rest.borrow().len())
     }
@@ -262,6 +264,13 @@ impl Inlet {
         piece
     }
 
+    /// Whoever waits keeps no block: others may have more use for it.
+    fn give_block_back(&self) {
+        if let Some(block) = self.block.take() {
+            blocks::give_back(block);
+        }
+    }
+
     /// Reads into a block, the rest of which is for what comes next; or notes the end.
     fn poll_block(&self, cx: &mut Context<'_>, most_bytes: usize) -> Poll<()> {
         let mut slot = self.block.borrow_mut();
@@ -274,13 +283,7 @@ impl Inlet {
         let room = blocks::room(block).min(most_bytes);
         let mut limited = block.limit(room);
         let mut transport = self.transport.borrow_mut();
-        let Poll::Ready(read) = pin!(transport.read_buf(&mut limited)).poll(cx) else {
-            // Whoever waits keeps no block: others may have more use for it.
-            if let Some(block) = slot.take() {
-                blocks::give_back(block);
-            }
-            return Poll::Pending;
-        };
+        let read = ready!(pin!(transport.read_buf(&mut limited)).poll(cx));
         self.ended.set(!matches!(read, Ok(1..)));
         // It is asked for more only when all that was read before is through.
         *self.rest.borrow_mut() = block.split();

@@ -161,6 +161,52 @@ fn connections_that_wait_keep_nothing_of_what_they_pushed() {
     assert!(each <= WAITING_BYTES, "a connection that waits takes {each} bytes, not {WAITING_BYTES} at most");
 }
 
+#[test]
+fn bodies_that_wait_keep_no_block() {
+    // Not so many that they take turns.
+    const UPLOADS: usize = 6;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let registry = Registry::start();
+    let mut first = registry.connect();
+    // In the middle of a large chunk, behind it, and shortly before the end of a body of known length.
+    let large = 0x30000;
+    let in_chunks = |location: &str, content_bytes: usize| {
+        let mut patch = registry::chunked_head("PATCH", location);
+        patch.extend_from_slice(format!("{large:x}\r\n").as_bytes());
+        patch.extend(vec![7; content_bytes]);
+        patch
+    };
+    let with_length = |location: &str| {
+        let mut patch = registry::head("PATCH", location, "", large);
+        patch.extend(vec![7; large - 100]);
+        patch
+    };
+    let mut wait_with = |kind: usize| -> Vec<Connection> {
+        let waiting = (0..UPLOADS).map(|_| {
+            let location = registry::begin(&mut first);
+            let mut connection = registry.connect();
+            connection.send(&match kind {
+                0 => in_chunks(&location, large / 2),
+                1 => in_chunks(&location, large),
+                _ => with_length(&location),
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            connection
+        });
+        waiting.collect()
+    };
+    // What is kept for all.
+    drop(wait_with(0));
+    for kind in 0..3 {
+        let before = settled();
+        let waiting = wait_with(kind);
+        let each = (settled() - before) / UPLOADS as i64 - registry::CONNECTION_BYTES;
+        println!("body that waits, kind {kind}: {each} bytes");
+        assert!(each <= WRITING_BYTES, "a body that waits takes {each} bytes, not {WRITING_BYTES} at most");
+        drop(waiting);
+    }
+}
+
 /// Sends a request some times, and then as often again to count.
 fn at_most(most: u64, what: &str, status: u16, connection: &mut Connection, request: &[u8]) {
     let _warm: u64 = (0..ROUNDS).map(|_| count(status, connection, request)).sum();

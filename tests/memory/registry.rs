@@ -94,6 +94,11 @@ pub fn head(method: &str, path: &str, accept: &str, body_bytes: usize) -> Vec<u8
     .into_bytes()
 }
 
+/// The head of a request whose body comes in chunks.
+pub fn chunked_head(method: &str, path: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").into_bytes()
+}
+
 /// Begins an upload; its location.
 pub fn begin(connection: &mut Connection) -> String {
     assert_eq!(connection.exchange(&request("POST", "/v2/repo/blobs/uploads/", "", b"")), 202);
