@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
-use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, statat};
 
 use super::store::Store;
 use crate::storage::{Entry, EntryKind, Key, ListPage, StorageError};
@@ -15,6 +15,10 @@ use crate::storage::{Entry, EntryKind, Key, ListPage, StorageError};
 /// The kernel stamps changes with a clock that ticks every 1 to 10 ms. A folder that changed less than this ago may
 /// change again under the same time stamp, so that what was read of it is not kept.
 const SETTLED_AFTER: Duration = Duration::from_millis(20);
+
+/// How much of a folder is read at once. Some hundred names are read as they were at one moment; where it takes several
+/// reads, names may go between them.
+const READ_BYTES: usize = 32 * 1024;
 
 /// What a name costs beside its bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
@@ -104,7 +108,9 @@ fn listing(store: &Store, folder: &Key) -> io::Result<Arc<Listing>> {
 
 fn read_sorted(opened: &OwnedFd, folder: &Key) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for entry in Dir::read_from(opened)? {
+    let mut buffer = Vec::with_capacity(READ_BYTES);
+    let mut names = RawDir::new(opened, buffer.spare_capacity_mut());
+    while let Some(entry) = names.next() {
         let entry = entry?;
         let bytes = entry.file_name().to_bytes();
         if matches!(bytes, b"." | b"..") {
