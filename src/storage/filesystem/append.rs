@@ -10,6 +10,7 @@ use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use super::direct::{self, DirectWrites};
+use super::in_place::ALIGNMENT;
 use super::store::Store;
 use crate::storage::Key;
 
@@ -57,17 +58,17 @@ fn write_directly(
     unwritten: &mut Unwritten<'_>,
     offset: u64,
 ) -> io::Result<u64> {
-    let head = (offset.next_multiple_of(direct::ALIGNMENT as u64) - offset) as usize;
+    let head = (offset.next_multiple_of(ALIGNMENT as u64) - offset) as usize;
     if unwritten.len < head + direct::LEAST_BYTES {
         return Ok(offset);
     }
     let Some(mut writing) = direct.begin(store, key, file) else { return Ok(offset) };
     let mut offset = write_through_cache(file, unwritten, offset, head)?;
-    while unwritten.len >= direct::ALIGNMENT {
+    while unwritten.len >= ALIGNMENT {
         let Some(written) = writing.write(unwritten, offset)? else { break };
         offset += written as u64;
         unwritten.advance(written);
-        if written % direct::ALIGNMENT != 0 {
+        if written % ALIGNMENT != 0 {
             break;
         }
     }

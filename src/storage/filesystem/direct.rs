@@ -17,13 +17,10 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::append::Unwritten;
-use super::in_place::Layout;
+use super::in_place::{ALIGNMENT, Layout};
 use super::pace::Pace;
 use super::store::Store;
 use crate::storage::Key;
-
-/// What offsets, lengths and addresses are multiples of. Disks ask for 512 or 4096.
-pub(super) const ALIGNMENT: usize = 4096;
 
 /// With less than this in a batch it is not worth its calls: 64 KiB at once took 0.45 s for each GiB, 256 KiB 0.14 s. Many
 /// uploads at once have batches as small as that: 1,000 of 4 MiB, in batches of 128 KiB, took 2.4 s in all for each GiB, and

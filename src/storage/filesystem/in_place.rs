@@ -2,7 +2,8 @@
 
 use std::io::IoSlice;
 
-use super::direct::ALIGNMENT;
+/// What offsets, lengths and addresses are multiples of. Disks ask for 512 or 4096.
+pub(super) const ALIGNMENT: usize = 4096;
 
 /// With less than this together, a copy costs less than another part of the write does.
 const LEAST_BYTES: usize = 4 * ALIGNMENT;
