@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use longshore::storage::SharedDriver;
+use longshore::storage::filesystem::{Filesystem, FilesystemOptions};
 use reqwest::Method;
 use tokio::time::Instant;
 
@@ -81,7 +83,7 @@ async fn nothing_that_was_acknowledged_is_lost_however_often_the_registry_is_kil
     look_for_told_uploads(&root, &pusher).await;
     process.stop();
     autopsy.of(&root);
-    let purged = purge(&root);
+    let purged = purge(&root).await;
     println!(
         "{kills} kills in {:?}: {} blobs and {} tags are there, {purged} uploads of which no client knows; {:?}",
         began_at.elapsed(),
@@ -110,7 +112,7 @@ async fn look_for_told_uploads(root: &Path, pusher: &Pusher) {
 /// Removes what nobody goes on with, as an operator does when time has passed: uploads whose id no client was ever told,
 /// because the registry died before its answer, what is kept of expired ones, and what is left of broken removals.
 /// Nothing but content may stay. Gives how many there were.
-fn purge(root: &Path) -> u64 {
+async fn purge(root: &Path) -> u64 {
     let long_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     for file in uploads_below(root) {
         let file = std::fs::File::open(root.join(file)).expect("a file");
@@ -118,8 +120,19 @@ fn purge(root: &Path) -> u64 {
     }
     let report = purge_offline(root, &Life::purge());
     assert_eq!(report["failed"], 0, "{report}");
+    let rests = purge_rests(root).await;
     leftovers::of_files(root);
-    report["removed"].as_u64().expect("a number")
+    report["removed"].as_u64().expect("a number") + rests
+}
+
+/// Removes what is left of removals that a kill broke off. How old that is, its content says, and it is left alone for an
+/// hour: so this is a look at a later time.
+async fn purge_rests(root: &Path) -> u64 {
+    let driver: SharedDriver = Arc::new(Filesystem::open(FilesystemOptions::new(root)).expect("the folder opens"));
+    let report = leftovers::purge(&driver).await;
+    assert_eq!(report.failed, 0, "{report:?}");
+    assert!(report.findings.iter().all(|finding| finding.reason == "leftover"), "{report:?}");
+    report.removed
 }
 
 /// The files of all uploads, relative to the root.
