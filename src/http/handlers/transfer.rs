@@ -22,7 +22,7 @@ pub(super) struct Placement {
 impl Placement {
     /// A range alone decides; without one it is the offset that the address was issued for; without
     /// that (a client that made the address itself, or another registry's address) where the upload
-    /// stands.
+    /// stands. The body is told of it, before anything of it is received.
     pub(super) fn of(context: &Context<'_>, body: &RequestBody) -> Result<Placement, ApiError> {
         let content_length = body.content_length();
         if let Some(header) = context.request.headers().get(CONTENT_RANGE) {
@@ -40,10 +40,8 @@ impl Placement {
                 is_ranged: true,
             });
         }
-        let hint = context.query.get("offset").and_then(|offset| offset.parse().ok());
-        if let Some(offset) = hint {
-            body.lies_at(offset);
-        }
+        let hint: Option<u64> = context.query.get("offset").and_then(|offset| offset.parse().ok());
+        body.lies_at(hint.unwrap_or(0));
         let start = hint.map_or(StartPoint::Current, StartPoint::Replay);
         Ok(Placement { start, length: content_length, is_ranged: false })
     }

@@ -215,6 +215,14 @@ mod tests {
         (seed..seed + len).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
     }
 
+    /// The same bytes, in memory in whose pages they lie as in those of their file.
+    fn placed(content: &Bytes, offset: usize) -> Bytes {
+        let mut memory = vec![0; content.len() + 2 * ALIGNMENT];
+        let start = memory.as_ptr().align_offset(ALIGNMENT) + offset % ALIGNMENT;
+        memory[start..start + content.len()].copy_from_slice(content);
+        Bytes::from(memory).slice(start..start + content.len())
+    }
+
     /// How many buffers there are; none means that nothing was written past the page cache.
     fn buffers(store: &Store) -> usize {
         store.direct.as_ref().unwrap().lock().len()
@@ -225,17 +233,24 @@ mod tests {
         #[test]
         fn batches_of_any_lengths_are_appended_as_they_are(
             batches in proptest::collection::vec(
-                proptest::collection::vec(prop_oneof![0_usize..5000, 4096_usize..4097, 60_000_usize..700_000], 1..4),
+                proptest::collection::vec(
+                    (prop_oneof![0_usize..5000, 4096_usize..4097, 60_000_usize..700_000], any::<bool>()),
+                    1..4,
+                ),
                 1..6,
             ),
         ) {
             let root = tempfile::tempdir().unwrap();
             let (store, key, file) = store_with_partial(root.path());
             let mut expected: Vec<u8> = Vec::new();
-            for lens in &batches {
-                let batch: Vec<Bytes> = lens.iter().map(|len| content(*len, expected.len() + len)).collect();
+            for pieces in &batches {
                 let before = expected.len() as u64;
-                expected.extend(batch.iter().flatten());
+                let mut batch = Vec::new();
+                for (len, is_placed) in pieces {
+                    let piece = content(*len, expected.len() + len);
+                    batch.push(if *is_placed { placed(&piece, expected.len()) } else { piece.clone() });
+                    expected.extend(piece);
+                }
                 let end = append::write_all(&store, &key, &file, &batch, before).unwrap();
                 prop_assert_eq!(end, expected.len() as u64);
                 let written = fs::read(root.path().join("folder/data")).unwrap();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a disk takes at least each second to be called fast.
-pub(super) const LEAST_RATE: usize = 128 * 1024 * 1024;
+const LEAST_RATE: usize = 128 * 1024 * 1024;
 
 /// How long a write may take, however short it is: one that has to go over a network takes about so long.
 const LEAST_TIME: Duration = Duration::from_millis(1);
