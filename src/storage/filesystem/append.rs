@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
-use super::direct::{self, DirectWrites};
+use super::direct::{self, DirectWrites, KeptFile};
 use super::in_place::ALIGNMENT;
 use super::store::Store;
 use crate::storage::Key;
@@ -38,23 +38,31 @@ pub(super) struct Unwritten<'a> {
     len: usize,
 }
 
+/// A partial that is written to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub store: &'a Store,
+    pub key: &'a Key,
+    pub file: &'a File,
+    /// Where its file is that is open a second time.
+    pub second: &'a KeptFile,
+}
+
 /// Writes the batch at `offset`; gives the offset behind it.
-pub(super) fn write_all(store: &Store, key: &Key, file: &File, batch: &[Bytes], offset: u64) -> io::Result<u64> {
+pub(super) fn write_all(target: Target<'_>, batch: &[Bytes], offset: u64) -> io::Result<u64> {
     let mut unwritten = Unwritten::new(batch);
     let mut offset = offset;
-    if let Some(direct) = &store.direct {
-        offset = write_directly(direct, store, key, file, &mut unwritten, offset)?;
+    if let Some(direct) = &target.store.direct {
+        offset = write_directly(direct, target, &mut unwritten, offset)?;
     }
     let rest = unwritten.len;
-    write_through_cache(file, &mut unwritten, offset, rest)
+    write_through_cache(target.file, &mut unwritten, offset, rest)
 }
 
 /// Writes what can go past the page cache, and what stands before that.
 fn write_directly(
     direct: &DirectWrites,
-    store: &Store,
-    key: &Key,
-    file: &File,
+    target: Target<'_>,
     unwritten: &mut Unwritten<'_>,
     offset: u64,
 ) -> io::Result<u64> {
@@ -62,8 +70,8 @@ fn write_directly(
     if unwritten.len < head + direct::LEAST_BYTES {
         return Ok(offset);
     }
-    let Some(mut writing) = direct.begin(store, key, file) else { return Ok(offset) };
-    let mut offset = write_through_cache(file, unwritten, offset, head)?;
+    let Some(mut writing) = direct.begin(target) else { return Ok(offset) };
+    let mut offset = write_through_cache(target.file, unwritten, offset, head)?;
     while unwritten.len >= ALIGNMENT {
         let Some(written) = writing.write(unwritten, offset)? else { break };
         offset += written as u64;

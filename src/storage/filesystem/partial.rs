@@ -9,7 +9,9 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::append::Target;
 use super::blocking::Cancelled;
+use super::direct::KeptFile;
 use super::fence::Fence;
 use super::pool::Kind;
 use super::root::parent_of;
@@ -23,6 +25,8 @@ pub(super) struct FilesystemPartial {
     store: Arc<Store>,
     key: Key,
     file: Arc<File>,
+    /// The same open a second time, while a large upload is written.
+    second: Arc<KeptFile>,
     fence: Arc<Fence>,
     offset: u64,
     /// Up to where write-back has been begun.
@@ -90,6 +94,7 @@ impl FilesystemPartial {
             store,
             key,
             file,
+            second: Arc::default(),
             fence,
             offset,
             written_back: offset,
@@ -142,9 +147,9 @@ impl PartialWriter for FilesystemPartial {
     }
 
     async fn append(&mut self, batch: Vec<Bytes>) -> Result<(), StorageError> {
-        let (offset, written_back) = (self.offset, self.written_back);
+        let (offset, written_back, second) = (self.offset, self.written_back, self.second.clone());
         let work = move |store: &Store, file: &File, key: &Key| {
-            let end = append::write_all(store, key, file, &batch, offset)?;
+            let end = append::write_all(Target { store, key, file, second: &second }, &batch, offset)?;
             let written_back = if store.ever_syncs() { append::write_back(file, written_back..end) } else { end };
             Ok((end, written_back))
         };
