@@ -49,11 +49,16 @@ impl Implementation {
     /// | SHA-512, Zen 5 | 0.89 | 0.87 |
     /// | SHA-512, Cascade Lake | 0.38 | 0.48 |
     pub fn fastest(algorithm: Algorithm) -> Implementation {
-        static HAS_SHA256_INSTRUCTIONS: OnceLock<bool> = OnceLock::new();
-        match algorithm {
-            Algorithm::Sha256 if *HAS_SHA256_INSTRUCTIONS.get_or_init(has_sha256_instructions) => Implementation::Sha2,
-            Algorithm::Sha256 | Algorithm::Sha512 => Implementation::AwsLc,
+        match Implementation::has_instructions(algorithm) {
+            true => Implementation::Sha2,
+            false => Implementation::AwsLc,
         }
+    }
+
+    /// Whether this processor has instructions for an algorithm, which all implementations then use.
+    pub(super) fn has_instructions(algorithm: Algorithm) -> bool {
+        static FOR_SHA256: OnceLock<bool> = OnceLock::new();
+        algorithm == Algorithm::Sha256 && *FOR_SHA256.get_or_init(has_sha256_instructions)
     }
 
     /// Its name in the log and in benchmarks.

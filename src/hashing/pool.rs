@@ -6,11 +6,17 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 
 use super::stream::Stream;
-use super::{Hasher, LanePlan, RunningDigest};
+use super::{HashError, Hasher, Implementation, LanePlan, RunningDigest};
+use crate::oci::{Algorithm, Digest};
 use queue::ReadyQueue;
 
 mod queue;
 mod thread_loop;
+
+/// Up to this a whole is hashed by the caller, where the processor has instructions for it: it takes 64 microseconds then,
+/// a hand-over to a sleeping thread and back 47 more (`benches/hashing.rs`). Pushes of small images (10 layers of 100 KiB)
+/// took 7 % less CPU than with a hand-over.
+const WHOLE_BYTES: usize = 128 << 10;
 
 /// Threads that hash. Cheap to clone; they stop when the last clone and the last [`Hasher`] are gone.
 #[derive(Clone)]
@@ -69,6 +75,22 @@ impl HashPool {
     /// A hasher that goes on from `state`.
     pub fn hasher(&self, state: RunningDigest) -> Hasher {
         Hasher::new(self.clone(), state)
+    }
+
+    /// The digest of a whole whose pieces are all there. Up to some size the caller hashes itself.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`].
+    pub async fn digest_of(&self, algorithm: Algorithm, pieces: &[Bytes]) -> Result<Digest, HashError> {
+        let mut running = RunningDigest::new(algorithm);
+        let bytes: usize = pieces.iter().map(Bytes::len).sum();
+        if bytes <= WHOLE_BYTES && Implementation::has_instructions(algorithm) {
+            hash_pieces(&mut running, pieces);
+            return Ok(running.finish());
+        }
+        let mut hasher = self.hasher(running);
+        hasher.feed(0, pieces.to_vec())?;
+        Ok(hasher.state().await?.finish())
     }
 
     /// How streams are hashed together.

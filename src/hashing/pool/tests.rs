@@ -47,6 +47,19 @@ fn plans() -> Vec<LanePlan> {
 }
 
 #[tokio::test]
+async fn a_whole_has_its_digest_whoever_hashes_it() {
+    let pool = HashPool::start(1).unwrap();
+    for algorithm in Algorithm::ALL {
+        for length in [0, 1, 1000, WHOLE_BYTES - 1, WHOLE_BYTES, WHOLE_BYTES + 1, 3 * WHOLE_BYTES] {
+            let whole = pattern(7, length);
+            let middle = length / 3;
+            let pieces = [whole.slice(..middle), whole.slice(middle..)];
+            assert_eq!(pool.digest_of(algorithm, &pieces).await, Ok(digest_of(algorithm, &whole)), "{length} bytes");
+        }
+    }
+}
+
+#[tokio::test]
 async fn many_streams_at_once_come_out_right() {
     for plan in plans() {
         many_streams_at_once(&HashPool::start_with_lanes(3, plan).unwrap()).await;

@@ -25,18 +25,12 @@ impl UploadStore {
         pieces: Vec<Bytes>,
         digest: &Digest,
     ) -> Result<(u64, Result<u64, UploadError>), UploadError> {
-        if offset == 0 && is_untouched(parts) && self.digest_of_pieces(&pieces, digest.algorithm()).await? == *digest {
+        if offset == 0 && is_untouched(parts) && self.hashes.digest_of(digest.algorithm(), &pieces).await? == *digest {
             let size = self.commit_whole(parts, pieces, digest).await?;
             return Ok((size, Ok(size)));
         }
         let kept = self.write(parts, offset, overlap, pieces).await?;
         Ok((kept, self.commit(parts, digest).await))
-    }
-
-    async fn digest_of_pieces(&self, pieces: &[Bytes], algorithm: Algorithm) -> Result<Digest, UploadError> {
-        let mut hasher = self.hashes.hasher(RunningDigest::new(algorithm));
-        hasher.feed(0, pieces.to_vec())?;
-        Ok(hasher.state().await?.finish())
     }
 
     async fn commit_whole(&self, parts: &mut Parts, pieces: Vec<Bytes>, digest: &Digest) -> Result<u64, UploadError> {
