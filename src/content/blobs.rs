@@ -51,11 +51,13 @@ impl Blobs {
     ) -> Result<Option<ObjectReader>, StorageError> {
         let subject = Subject { link: Some((repository, LinkKind::Layer)), digest };
         let load = self.store.descriptors.begin(subject);
-        let Some(kept_under) = self.store.access(subject).await? else { return Ok(None) };
+        let Some(Access { kept_under, is_known }) = self.store.access(subject).await? else { return Ok(None) };
         match self.store.driver.read(&keys::blob_data(&kept_under), range).await {
             Ok(reader) => {
-                let known = Known::of(reader.stat.size_bytes, digest, kept_under);
-                self.store.descriptors.keep(load, subject, known);
+                if !is_known {
+                    let known = Known::of(reader.stat.size_bytes, digest, kept_under);
+                    self.store.descriptors.keep(load, subject, known);
+                }
                 Ok(Some(reader))
             }
             Err(error) if error.is_not_found() => {
@@ -155,6 +157,15 @@ impl PendingLink {
     }
 }
 
+/// What a repository's link gives access to.
+#[derive(Debug)]
+pub(super) struct Access {
+    /// The digest under which the bytes are kept.
+    pub kept_under: Digest,
+    /// Whether the cache has it: then there is nothing to remember.
+    pub is_known: bool,
+}
+
 impl Known {
     pub(super) fn of(size_bytes: u64, asked_for: &Digest, kept_under: Digest) -> Self {
         Known { size_bytes, kept_under: (kept_under != *asked_for).then_some(kept_under) }
@@ -184,13 +195,14 @@ impl Store {
         Ok(Some(known))
     }
 
-    /// The digest under which the bytes are kept that a link gives access to, if there is such a link. Says nothing
-    /// of the bytes. One driver call at most.
-    pub(super) async fn access(&self, subject: Subject<'_>) -> Result<Option<Digest>, StorageError> {
-        match self.descriptors.get(subject) {
-            Some(known) => Ok(Some(known.kept_under.unwrap_or_else(|| subject.digest.clone()))),
-            None => self.linked_digest(subject).await,
+    /// What a link gives access to, if there is such a link. Says nothing of the bytes. One driver call at most.
+    pub(super) async fn access(&self, subject: Subject<'_>) -> Result<Option<Access>, StorageError> {
+        if let Some(known) = self.descriptors.get(subject) {
+            let kept_under = known.kept_under.unwrap_or_else(|| subject.digest.clone());
+            return Ok(Some(Access { kept_under, is_known: true }));
         }
+        let linked = self.linked_digest(subject).await?;
+        Ok(linked.map(|kept_under| Access { kept_under, is_known: false }))
     }
 
     async fn linked_digest(&self, subject: Subject<'_>) -> Result<Option<Digest>, StorageError> {

@@ -8,7 +8,7 @@ use crate::oci::Digest;
 pub(super) const LONGEST_LINK_BYTES: u64 = 1024;
 
 pub(super) fn format(target: &Digest) -> Bytes {
-    Bytes::from(target.to_string())
+    Bytes::copy_from_slice(target.as_str().as_bytes())
 }
 
 /// The digest that a link holds; `None` when it is empty or malformed.

@@ -10,7 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use super::activity::ActivityGuard;
 use super::connection_state::ConnectionState;
 use super::routes::{Route, UNMATCHED};
-use crate::oci::UploadId;
+use crate::oci::{RepositoryName, UploadId};
 use crate::telemetry::{DurationLabels, Metrics, RequestLabels};
 
 /// The status that is logged when the client left before it was answered, as nginx does.
@@ -25,7 +25,7 @@ pub(super) struct RequestRecord {
     client: Option<IpAddr>,
     begun: Instant,
     route: Cell<&'static str>,
-    repository: RefCell<Option<String>>,
+    repository: RefCell<Option<RepositoryName>>,
     upload: Cell<Option<UploadId>>,
     status: Cell<u16>,
     bytes_in: Cell<u64>,
@@ -79,7 +79,7 @@ impl RequestRecord {
 
     pub(super) fn routed(&self, route: &Route) {
         self.route.set(route.name());
-        self.repository.replace(route.repository().map(ToString::to_string));
+        self.repository.replace(route.repository().cloned());
         self.upload.set(route.upload());
     }
 
@@ -118,7 +118,7 @@ impl Drop for RequestRecord {
             route,
             path = self.path.as_str(),
             status,
-            repository = self.repository.borrow().as_deref().unwrap_or(""),
+            repository = self.repository.borrow().as_ref().map_or("", RepositoryName::as_str),
             upload_id = self.upload.get().map(|id| id.to_string()).unwrap_or_default().as_str(),
             bytes_in = self.bytes_in.get(),
             bytes_out = self.bytes_out.get(),

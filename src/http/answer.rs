@@ -30,6 +30,9 @@ pub(super) const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docke
 /// The largest piece handed to actix-http at once: it copies each into its write buffer.
 const MAX_PIECE_BYTES: usize = 64 * 1024;
 
+/// Few answers have more.
+const USUAL_HEADERS: usize = 8;
+
 /// What a handler answers.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -56,7 +59,7 @@ pub(super) enum Content {
 
 impl Answer {
     pub(super) fn new(status: StatusCode) -> Self {
-        Answer { status, headers: Vec::new(), content: Content::Empty }
+        Answer { status, headers: Vec::with_capacity(USUAL_HEADERS), content: Content::Empty }
     }
 
     /// A JSON document.
@@ -72,20 +75,23 @@ impl Answer {
     }
 
     /// Adds a header whose value is text of ours, or text of a client's that was checked.
-    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
-        match HeaderValue::from_str(value) {
+    pub(super) fn header<T>(mut self, name: HeaderName, value: T) -> Self
+    where
+        HeaderValue: TryFrom<T>,
+    {
+        match HeaderValue::try_from(value) {
             Ok(value) => self.headers.push((name, value)),
             Err(_) => log::warn!(header = name.as_str(); "a header was left out, its value cannot stand in one"),
         }
         self
     }
 
-    pub(super) fn location(self, location: &str) -> Self {
+    pub(super) fn location(self, location: String) -> Self {
         self.header(LOCATION, location)
     }
 
     pub(super) fn digest(self, digest: &Digest) -> Self {
-        self.header(DOCKER_CONTENT_DIGEST, &digest.to_string())
+        self.header(DOCKER_CONTENT_DIGEST, digest.as_str())
     }
 
     pub(super) fn content(mut self, content: Content) -> Self {

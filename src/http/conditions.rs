@@ -12,7 +12,7 @@ use crate::registry::Precondition;
 
 /// The entity tag of some content.
 pub(super) fn entity_tag(digest: &Digest) -> String {
-    format!("\"{digest}\"")
+    ["\"", digest.as_str(), "\""].concat()
 }
 
 /// Whether the client has this content already, so that 304 is the answer.

@@ -6,6 +6,8 @@
 //!
 //! Source: distribution-spec, "Endpoints".
 
+use std::borrow::Cow;
+
 use actix_web::http::Method;
 use percent_encoding::percent_decode_str;
 
@@ -50,9 +52,15 @@ impl Route {
         if rest.len() > MAX_PATH_BYTES {
             return Err(ApiError::name_invalid("path is too long"));
         }
-        let segments = decode_segments(rest)?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        match segments.as_slice() {
+        if !rest.contains('%') {
+            return Route::of(&segments_of(rest.split('/'), rest)?);
+        }
+        let decoded = rest.split('/').map(decoded).collect::<Result<Vec<_>, _>>()?;
+        Route::of(&segments_of(decoded.iter().map(AsRef::as_ref), rest)?)
+    }
+
+    fn of(segments: &[&str]) -> Result<Route, ApiError> {
+        match segments {
             ["_catalog"] => Ok(Route::Catalog),
             [name @ .., "blobs", "uploads", ""] | [name @ .., "blobs", "uploads"] => {
                 Ok(Route::Uploads(repository(name)?))
@@ -121,19 +129,20 @@ fn repository(segments: &[&str]) -> Result<RepositoryName, ApiError> {
     segments.join("/").parse().map_err(|error: crate::oci::NameError| ApiError::name_invalid(error.to_string()))
 }
 
-/// A segment that decodes to what would be read as another path is refused, whatever the route.
-fn decode_segments(path: &str) -> Result<Vec<String>, ApiError> {
-    path.split('/')
-        .map(|raw| {
-            let segment = percent_decode_str(raw)
-                .decode_utf8()
-                .map_err(|_| ApiError::name_invalid("path is not UTF-8 when decoded"))?;
-            if matches!(&*segment, "." | "..") || segment.contains(|c: char| c == '/' || c == '\\' || c.is_control()) {
-                return Err(ApiError::name_invalid("path has a segment that no name can have"));
-            }
-            Ok(segment.into_owned())
-        })
-        .collect()
+fn decoded(segment: &str) -> Result<Cow<'_, str>, ApiError> {
+    percent_decode_str(segment).decode_utf8().map_err(|_| ApiError::name_invalid("path is not UTF-8 when decoded"))
+}
+
+/// A segment that would be read as another path is refused, whatever the route.
+fn segments_of<'a>(decoded: impl Iterator<Item = &'a str>, path: &str) -> Result<Vec<&'a str>, ApiError> {
+    let mut segments = Vec::with_capacity(path.bytes().filter(|byte| *byte == b'/').count() + 1);
+    for segment in decoded {
+        if matches!(segment, "." | "..") || segment.contains(|c: char| c == '/' || c == '\\' || c.is_control()) {
+            return Err(ApiError::name_invalid("path has a segment that no name can have"));
+        }
+        segments.push(segment);
+    }
+    Ok(segments)
 }
 
 #[cfg(test)]

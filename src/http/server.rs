@@ -241,16 +241,16 @@ impl Context<'_> {
     }
 
     /// `path` as it stands in a `Location`: as it is, or with the address that the client sees.
-    pub(super) fn location(&self, path: &str) -> String {
+    pub(super) fn location(&self, path: String) -> String {
         if self.shared.relative_urls {
-            return path.to_string();
+            return path;
         }
         let is_tls = self.connection.as_ref().is_some_and(|connection| connection.is_tls);
         let uri_host = self.request.uri().authority().map(|authority| authority.as_str());
         let headers = self.request.headers();
         match forwarded::origin(peer_of(self.request), headers, uri_host, is_tls, &self.shared.trusted_proxies) {
             Some(origin) => format!("{origin}{path}"),
-            None => path.to_string(),
+            None => path,
         }
     }
 }

@@ -1,16 +1,21 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::Algorithm;
+use super::hex::push_hex;
 
 /// The digest of some content: an algorithm and its lower-case hexadecimal value, `sha256:<64 hex>`.
+///
+/// Clones share the text.
 ///
 /// Source: image-spec, `descriptor.md`, "Digests".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
-    hex: Box<str>,
+    /// The whole, `algorithm:hex`.
+    text: Arc<str>,
 }
 
 /// Why a text is no digest.
@@ -30,16 +35,14 @@ impl Digest {
     /// # Errors
     /// [`DigestError::InvalidHex`] when `value` has not the length of the algorithm's hash.
     pub fn from_bytes(algorithm: Algorithm, value: &[u8]) -> Result<Self, DigestError> {
-        const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
         if value.len() * 2 != algorithm.hex_len() {
             return Err(DigestError::InvalidHex);
         }
-        let mut hex = String::with_capacity(value.len() * 2);
-        for byte in value {
-            hex.push(char::from(HEX_DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(HEX_DIGITS[usize::from(byte & 15)]));
-        }
-        Ok(Digest { algorithm, hex: hex.into_boxed_str() })
+        let mut text = String::with_capacity(algorithm.as_str().len() + 1 + algorithm.hex_len());
+        text.push_str(algorithm.as_str());
+        text.push(':');
+        push_hex(&mut text, value);
+        Ok(Digest { algorithm, text: text.into() })
     }
 
     /// Makes a digest of an algorithm and its hexadecimal value.
@@ -51,7 +54,8 @@ impl Digest {
         if hex.len() != algorithm.hex_len() || !hex.bytes().all(is_lower_hex) {
             return Err(DigestError::InvalidHex);
         }
-        Ok(Digest { algorithm, hex: hex.into() })
+        let text = [algorithm.as_str(), ":", hex].concat();
+        Ok(Digest { algorithm, text: text.into() })
     }
 
     /// The algorithm that made it.
@@ -61,13 +65,18 @@ impl Digest {
 
     /// The hexadecimal part, without the algorithm.
     pub fn hex(&self) -> &str {
-        &self.hex
+        &self.text[self.algorithm.as_str().len() + 1..]
+    }
+
+    /// The whole: `algorithm:hex`.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm, self.hex)
+        f.write_str(&self.text)
     }
 }
 

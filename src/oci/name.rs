@@ -2,15 +2,16 @@ use std::cmp::Ordering;
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A repository's name: lower-case components, separated by slashes, 255 characters at most.
 ///
 /// Names compare by component, so that a repository stands directly before those inside it:
-/// `a`, `a/b`, `a-b`. The catalog is in this order.
+/// `a`, `a/b`, `a-b`. The catalog is in this order. Clones share the text.
 ///
 /// Source: distribution-spec, "Pulling manifests" (the grammar of `<name>`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RepositoryName(Box<str>);
+pub struct RepositoryName(Arc<str>);
 
 /// The text follows not the grammar of repository names, or is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The name of an object: components separated by `/`, relative to the storage's root.
 ///
 /// A component is never empty, `.` or `..`, has no NUL, no backslash and at most 255 bytes, so that
-/// a key can be a path on every filesystem and never leaves the root.
+/// a key can be a path on every filesystem and never leaves the root. Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Box<str>);
+pub struct Key(Arc<str>);
 
 /// A text that cannot be a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Key {
     /// # Errors
     /// [`KeyError`] when `component` (which may hold several, separated by `/`) is not allowed.
     pub fn child(&self, component: &str) -> Result<Key, KeyError> {
-        format!("{}/{component}", self.0).parse()
+        [self.as_str(), "/", component].concat().parse()
     }
 
     /// The last component.
@@ -40,7 +41,7 @@ impl Key {
     /// A key built from parts that are known to be allowed. Only [`super::keys`] calls it.
     pub(super) fn from_checked(text: String) -> Key {
         debug_assert!(is_key(&text), "{text:?} is no key");
-        Key(text.into_boxed_str())
+        Key(text.into())
     }
 }
 

@@ -23,10 +23,15 @@
 //! This is distribution's layout (its `registry/storage/paths.go`); names marked as ours are ignored
 //! by it. A `link` holds `alg:hex` and nothing else.
 
+use std::fmt::{self, Write as _};
+
 use super::Key;
 use crate::oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
 const ROOT: &str = "docker/registry/v2";
+
+/// Few keys are longer.
+const USUAL_BYTES: usize = 192;
 
 /// The folder that holds everything.
 pub fn root() -> Key {
@@ -35,72 +40,68 @@ pub fn root() -> Key {
 
 /// The folder that holds all repositories.
 pub fn repositories() -> Key {
-    Key::from_checked(format!("{ROOT}/repositories"))
+    key(format_args!("{ROOT}/repositories"))
 }
 
 /// The folder of one repository.
 pub fn repository(name: &RepositoryName) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}"))
+    key(format_args!("{ROOT}/repositories/{name}"))
 }
 
 /// The folder of all blobs of one algorithm.
 pub fn blobs(algorithm: Algorithm) -> Key {
-    Key::from_checked(format!("{ROOT}/blobs/{algorithm}"))
+    key(format_args!("{ROOT}/blobs/{algorithm}"))
 }
 
 /// The bytes of a blob.
 pub fn blob_data(digest: &Digest) -> Key {
     let hex = digest.hex();
-    Key::from_checked(format!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
+    key(format_args!("{ROOT}/blobs/{}/{}/{hex}/data", digest.algorithm(), &hex[..2]))
 }
 
 /// The folder of a repository's links to blobs of one algorithm.
 pub fn layer_links(name: &RepositoryName, algorithm: Algorithm) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_layers/{algorithm}"))
+    key(format_args!("{ROOT}/repositories/{name}/_layers/{algorithm}"))
 }
 
 /// A repository's link to a blob.
 pub fn layer_link(name: &RepositoryName, digest: &Digest) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_layers/{}/{}/link", digest.algorithm(), digest.hex()))
+    key(format_args!("{ROOT}/repositories/{name}/_layers/{}/{}/link", digest.algorithm(), digest.hex()))
 }
 
 /// The folder whose presence says that a repository holds manifests.
 pub fn manifests(name: &RepositoryName) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests"))
 }
 
 /// The folder of a repository's manifests of one algorithm.
 pub fn revisions(name: &RepositoryName, algorithm: Algorithm) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/revisions/{algorithm}"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/revisions/{algorithm}"))
 }
 
 /// A repository's link to a manifest.
 pub fn revision_link(name: &RepositoryName, digest: &Digest) -> Key {
-    Key::from_checked(format!(
-        "{ROOT}/repositories/{name}/_manifests/revisions/{}/{}/link",
-        digest.algorithm(),
-        digest.hex()
-    ))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/revisions/{}/{}/link", digest.algorithm(), digest.hex()))
 }
 
 /// The folder of a repository's tags.
 pub fn tags(name: &RepositoryName) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/tags"))
 }
 
 /// The folder of one tag.
 pub fn tag(name: &RepositoryName, tag: &Tag) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/tags/{tag}"))
 }
 
 /// Where a tag points.
 pub fn tag_current(name: &RepositoryName, tag: &Tag) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/current/link"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/current/link"))
 }
 
 /// That a tag once pointed at a manifest.
 pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
-    Key::from_checked(format!(
+    key(format_args!(
         "{ROOT}/repositories/{name}/_manifests/tags/{tag}/index/{}/{}/link",
         digest.algorithm(),
         digest.hex()
@@ -109,60 +110,60 @@ pub fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Key {
 
 /// The folder of all manifests that a tag ever pointed at.
 pub fn tag_index_folder(name: &RepositoryName, tag: &Tag) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/index"))
+    key(format_args!("{ROOT}/repositories/{name}/_manifests/tags/{tag}/index"))
 }
 
 /// The folder of the referrers of one subject.
 pub fn subject_referrers(name: &RepositoryName, subject: &Digest) -> Key {
     let (algorithm, hex) = (subject.algorithm(), subject.hex());
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers/subjects/{algorithm}-{hex}"))
+    key(format_args!("{ROOT}/repositories/{name}/_referrers/subjects/{algorithm}-{hex}"))
 }
 
 /// The descriptor of one referrer of a subject.
 pub fn referrer(name: &RepositoryName, subject: &Digest, referrer: &Digest) -> Key {
     let folder = subject_referrers(name, subject);
-    Key::from_checked(format!("{folder}/{}-{}", referrer.algorithm(), referrer.hex()))
+    key(format_args!("{folder}/{}-{}", referrer.algorithm(), referrer.hex()))
 }
 
 /// Which of the revisions whose hexadecimal digest begins with `first_digit` the referrers index knows.
 pub fn scanned_revisions(name: &RepositoryName, algorithm: Algorithm, first_digit: char) -> Key {
     debug_assert!(first_digit.is_ascii_hexdigit(), "{first_digit:?} is no hexadecimal digit");
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers/scanned/{algorithm}/{first_digit}"))
+    key(format_args!("{ROOT}/repositories/{name}/_referrers/scanned/{algorithm}/{first_digit}"))
 }
 
 /// The folder of our referrers index of a repository.
 pub fn referrers(name: &RepositoryName) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_referrers"))
+    key(format_args!("{ROOT}/repositories/{name}/_referrers"))
 }
 
 /// The folder of a repository's uploads.
 pub fn uploads(name: &RepositoryName) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads"))
 }
 
 /// The folder of one upload.
 pub fn upload(name: &RepositoryName, id: UploadId) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}"))
 }
 
 /// The partial data of an upload.
 pub fn upload_data(name: &RepositoryName, id: UploadId) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/data"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}/data"))
 }
 
 /// When an upload was started; goes last when an upload is removed.
 pub fn upload_started_at(name: &RepositoryName, id: UploadId) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/startedat"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}/startedat"))
 }
 
 /// The folder of an upload's running digests of one algorithm, in distribution's form.
 pub fn upload_hash_states(name: &RepositoryName, id: UploadId, algorithm: Algorithm) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}"))
 }
 
 /// An upload's running digest after `offset` bytes, in distribution's form.
 pub fn upload_hash_state(name: &RepositoryName, id: UploadId, algorithm: Algorithm, offset: u64) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}/{offset}"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}/hashstates/{algorithm}/{offset}"))
 }
 
 /// The offset that a name listed in [`upload_hash_states`] stands for; `None` when nobody who keeps to the layout
@@ -175,7 +176,14 @@ pub fn hash_state_offset(name: &str) -> Option<u64> {
 
 /// Our record of an upload.
 pub fn upload_record(name: &RepositoryName, id: UploadId) -> Key {
-    Key::from_checked(format!("{ROOT}/repositories/{name}/_uploads/{id}/record"))
+    key(format_args!("{ROOT}/repositories/{name}/_uploads/{id}/record"))
+}
+
+fn key(parts: fmt::Arguments<'_>) -> Key {
+    let mut text = String::with_capacity(USUAL_BYTES);
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(parts);
+    Key::from_checked(text)
 }
 
 #[cfg(test)]

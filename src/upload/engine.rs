@@ -78,7 +78,8 @@ pub struct Engine {
     store: Arc<UploadStore>,
     scanner: Arc<Scanner>,
     memory: Memory,
-    supervisor: Addr<Supervisor>,
+    /// An address of its own costs memory each time that it is cloned.
+    supervisor: Arc<Addr<Supervisor>>,
     starter: Arc<Starter>,
 }
 
@@ -141,8 +142,8 @@ impl Engine {
             reaps: Arc::new(Semaphore::new(REAPS_AT_ONCE)),
             arbiters,
         });
-        let supervisor = Supervisor::new(starter.clone()).start();
-        let scanner = Arc::new(Scanner::new(index.clone(), roster.clone(), store.clone(), supervisor.clone()));
+        let supervisor = Arc::new(Supervisor::new(starter.clone()).start());
+        let scanner = Arc::new(Scanner::new(index.clone(), roster.clone(), store.clone(), (*supervisor).clone()));
         if options.scans {
             actix::spawn(scanner.clone().run_as_scheduled());
         }

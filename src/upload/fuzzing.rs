@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::record::{Record, format_started_at, parse_started_at};
 use super::roster::list::{read_token, write_token};
+use crate::oci::to_hex;
 
 /// What is read of a record is written so that it is read again as the same.
 ///
@@ -23,7 +24,7 @@ fn read_and_written(record: &[u8]) -> Option<Vec<u8>> {
 fn sealed(data: &[u8]) -> Vec<u8> {
     let mut lines = data.splitn(3, |byte| *byte == b'\n');
     let (header, json) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let sum: String = Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = to_hex(&Sha256::digest(json));
     [header, b"\n", json, b"\n", sum.as_bytes(), b"\n"].concat()
 }
 

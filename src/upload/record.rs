@@ -40,7 +40,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::Policy;
 use crate::hashing::RunningDigest;
-use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
+use crate::oci::{Algorithm, Digest, RepositoryName, UploadId, to_hex};
 use crate::storage;
 
 const VERSION: u32 = 2;
@@ -251,10 +251,6 @@ pub(super) fn parse_started_at(text: &str) -> Option<SystemTime> {
     let time = OffsetDateTime::parse(text.trim_end(), &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
     // Beyond these years it could not be written again.
     (1970..=9999).contains(&time.year()).then(|| SystemTime::from(time))
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -15,6 +15,7 @@ use log::warn;
 pub(super) use self::kept::ManifestBytes;
 pub use self::put::{NewManifest, PutOutcome};
 pub(super) use self::room::Room;
+use super::blobs::Access;
 use super::cache::{Known, LinkKind, Subject};
 use super::store::Store;
 use super::task::off_the_workers;
@@ -77,7 +78,7 @@ impl Store {
     ) -> Result<Option<StoredManifest>, StorageError> {
         let subject = Subject { link: Some((repository, LinkKind::Revision)), digest };
         let load = self.descriptors.begin(subject);
-        let Some(kept_under) = self.access(subject).await? else { return Ok(None) };
+        let Some(Access { kept_under, is_known }) = self.access(subject).await? else { return Ok(None) };
         let stored = match self.manifest_bytes.get(&kept_under) {
             Some(stored) => stored,
             None => match self.load_manifest(&kept_under).await? {
@@ -88,8 +89,10 @@ impl Store {
                 }
             },
         };
-        let size_bytes = stored.data.len() as u64;
-        self.descriptors.keep(load, subject, Known::of(size_bytes, digest, kept_under));
+        if !is_known {
+            let size_bytes = stored.data.len() as u64;
+            self.descriptors.keep(load, subject, Known::of(size_bytes, digest, kept_under));
+        }
         Ok(Some(stored))
     }
 

@@ -93,7 +93,7 @@ fn part(context: &Context<'_>, digest: &Digest, content: BlobContent) -> Answer 
     let range = content.range.clone();
     let shown = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), content.size_bytes);
     described(StatusCode::PARTIAL_CONTENT, digest, content.modified)
-        .header(CONTENT_RANGE, &shown)
+        .header(CONTENT_RANGE, shown)
         .content(streamed(context, content, range))
 }
 
@@ -108,9 +108,9 @@ fn described(status: StatusCode, digest: &Digest, modified: Option<SystemTime>) 
         .header_static(CONTENT_TYPE, "application/octet-stream")
         .header_static(ACCEPT_RANGES, "bytes")
         .header_static(CACHE_CONTROL, CACHE_FOR_EVER)
-        .header(ETAG, &entity_tag(digest));
+        .header(ETAG, entity_tag(digest));
     match modified {
-        Some(modified) => answer.header(LAST_MODIFIED, &httpdate::fmt_http_date(modified)),
+        Some(modified) => answer.header(LAST_MODIFIED, httpdate::fmt_http_date(modified)),
         None => answer,
     }
 }
@@ -119,7 +119,7 @@ fn not_modified(digest: &Digest) -> Answer {
     Answer::new(StatusCode::NOT_MODIFIED)
         .digest(digest)
         .header_static(CACHE_CONTROL, CACHE_FOR_EVER)
-        .header(ETAG, &entity_tag(digest))
+        .header(ETAG, entity_tag(digest))
 }
 
 /// `DELETE`: the repository's link goes.

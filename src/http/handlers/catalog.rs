@@ -19,7 +19,7 @@ pub(super) async fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let names: Vec<&str> = page.items.iter().map(RepositoryName::as_str).collect();
     let mut answer = Answer::json(StatusCode::OK, &json!({ "repositories": names }));
     if let (true, Some(last)) = (page.more, names.last()) {
-        answer = answer.header(LINK, &next_link("/v2/_catalog", &request, last, &[]));
+        answer = answer.header(LINK, next_link("/v2/_catalog", &request, last, &[]));
     }
     Ok(answer)
 }

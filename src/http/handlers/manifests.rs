@@ -33,7 +33,7 @@ pub(super) async fn get(
         return Ok(named(StatusCode::NOT_MODIFIED, &manifest.digest));
     }
     Ok(named(StatusCode::OK, &manifest.digest)
-        .header(CONTENT_TYPE, &manifest.media_type)
+        .header(CONTENT_TYPE, manifest.media_type)
         .content(Content::Whole(manifest.data)))
 }
 
@@ -54,9 +54,9 @@ pub(super) async fn put(
     let request = PutManifest { reference, tags, media_type, data, precondition };
     let stored = repository.manifests().put(request).await?;
     let mut answer = named(StatusCode::CREATED, &stored.digest)
-        .location(&context.location(&format!("/v2/{name}/manifests/{}", stored.digest)));
+        .location(context.location(format!("/v2/{name}/manifests/{}", stored.digest)));
     if let Some(subject) = &stored.subject {
-        answer = answer.header(OCI_SUBJECT, &subject.to_string());
+        answer = answer.header(OCI_SUBJECT, subject.as_str());
     }
     for tag in &stored.tags {
         answer = answer.header(OCI_TAG, tag.as_str());
@@ -76,7 +76,7 @@ pub(super) async fn delete(
 }
 
 fn named(status: StatusCode, digest: &Digest) -> Answer {
-    Answer::new(status).digest(digest).header(ETAG, &entity_tag(digest))
+    Answer::new(status).digest(digest).header(ETAG, entity_tag(digest))
 }
 
 /// Nothing can be stored under what is no reference, so asking for it finds nothing; a malformed digest

@@ -42,7 +42,7 @@ pub(super) async fn list(
         let path = format!("/v2/{name}/referrers/{}", request.subject);
         let filters: Vec<(&str, &str)> =
             request.artifact_type.iter().map(|wanted| (ARTIFACT_TYPE, wanted.as_str())).collect();
-        answer = answer.header(LINK, &next_link(&path, &request.page, last, &filters));
+        answer = answer.header(LINK, next_link(&path, &request.page, last, &filters));
     }
     Ok(answer)
 }

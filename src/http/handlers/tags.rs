@@ -20,7 +20,7 @@ pub(super) async fn list(context: &Context<'_>, name: &RepositoryName) -> Result
     let tags: Vec<&str> = page.items.iter().map(Tag::as_str).collect();
     let mut answer = Answer::json(StatusCode::OK, &json!({ "name": name.as_str(), "tags": tags }));
     if let (true, Some(last)) = (page.more, tags.last()) {
-        answer = answer.header(LINK, &next_link(&format!("/v2/{name}/tags/list"), &request, last, &[]));
+        answer = answer.header(LINK, next_link(&format!("/v2/{name}/tags/list"), &request, last, &[]));
     }
     Ok(answer)
 }

@@ -173,7 +173,7 @@ pub(super) async fn status(context: &Context<'_>, name: &RepositoryName, id: Upl
 pub(super) async fn cancel(context: &Context<'_>, name: &RepositoryName, id: UploadId) -> Result<Answer, ApiError> {
     let repository = context.repository(name)?;
     repository.uploads().resume(id).await?.cancel().await?;
-    Ok(Answer::new(StatusCode::NO_CONTENT).header(DOCKER_UPLOAD_UUID, &id.to_string()))
+    Ok(Answer::new(StatusCode::NO_CONTENT).header(DOCKER_UPLOAD_UUID, id.to_string()))
 }
 
 fn digest_parameter(context: &Context<'_>, name: &str) -> Result<Option<Digest>, ApiError> {
@@ -182,13 +182,13 @@ fn digest_parameter(context: &Context<'_>, name: &str) -> Result<Option<Digest>,
 
 fn created(context: &Context<'_>, name: &RepositoryName, digest: &Digest) -> Answer {
     let path = format!("/v2/{name}/blobs/{digest}");
-    Answer::new(StatusCode::CREATED).location(&context.location(&path)).digest(digest)
+    Answer::new(StatusCode::CREATED).location(context.location(path)).digest(digest)
 }
 
 /// Where to go on. The offset in the address is the one it was issued for: a body that is sent to it
 /// again is known as the same one.
 fn upload_location(context: &Context<'_>, name: &RepositoryName, id: UploadId, offset: u64) -> String {
-    context.location(&format!("/v2/{name}/blobs/uploads/{id}?offset={offset}"))
+    context.location(format!("/v2/{name}/blobs/uploads/{id}?offset={offset}"))
 }
 
 /// The last byte's position, as the specification has it; an empty upload says `0-0` too.
@@ -198,9 +198,9 @@ fn range_text(offset: u64) -> String {
 
 fn progress(context: &Context<'_>, status: StatusCode, name: &RepositoryName, id: UploadId, offset: u64) -> Answer {
     Answer::new(status)
-        .location(&upload_location(context, name, id, offset))
-        .header(RANGE, &range_text(offset))
-        .header(DOCKER_UPLOAD_UUID, &id.to_string())
+        .location(upload_location(context, name, id, offset))
+        .header(RANGE, range_text(offset))
+        .header(DOCKER_UPLOAD_UUID, id.to_string())
 }
 
 /// Tells with a failed body where the upload stands now, so that the client can go on without asking.

@@ -1,4 +1,3 @@
-use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -13,6 +12,7 @@ use super::blocking::Cancelled;
 use super::pending;
 use super::root::parent_of;
 use super::store::{Store, change_failed};
+use crate::oci::to_hex;
 use crate::storage::{Durability, Key, Object, PutMode, Stat, StorageError, StorageErrorKind, Version};
 
 /// Up to this length an object is its own version: every link is shorter.
@@ -236,6 +236,16 @@ pub(super) fn write_new(folder: &OwnedFd, path: &str, data: &[Bytes]) -> io::Res
     Ok(file)
 }
 
+/// The content itself, made text.
+fn own_version(content: &[u8]) -> Version {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\\'\"".contains(byte);
+    match std::str::from_utf8(content) {
+        // Links are; it is what the other way gives, too.
+        Ok(text) if content.iter().all(is_plain) => Version(["bytes:", text].concat()),
+        _ => Version(format!("bytes:{}", content.escape_ascii())),
+    }
+}
+
 fn current_version(folder: &OwnedFd, name: &str) -> io::Result<Option<Version>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = match openat(folder, name, flags, Mode::empty()) {
@@ -250,9 +260,9 @@ fn current_version(folder: &OwnedFd, name: &str) -> io::Result<Option<Version>> 
 /// A fingerprint of the content: the same bytes have the same version, whoever wrote them and when.
 pub(super) fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Result<Version> {
     if size_bytes <= OWN_VERSION_BYTES {
-        let mut whole = Vec::new();
+        let mut whole = Vec::with_capacity(size_bytes as usize + 1);
         content.take(OWN_VERSION_BYTES).read_to_end(&mut whole)?;
-        return Ok(Version(format!("bytes:{}", whole.escape_ascii())));
+        return Ok(own_version(&whole));
     }
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -263,10 +273,5 @@ pub(super) fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Res
         }
         hash.update(&buffer[..length]);
     }
-    let hex = hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    Ok(Version(format!("sha256:{hex}")))
+    Ok(Version(format!("sha256:{}", to_hex(&hash.finalize()))))
 }
