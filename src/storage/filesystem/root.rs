@@ -47,8 +47,7 @@ impl Root {
     }
 
     fn open_beneath(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        Ok(openat2(&self.folder, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+        open_beneath(self.folder.as_fd(), path, flags)
     }
 
     /// Opens the folder that `key` stands in.
@@ -72,13 +71,9 @@ impl Root {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
         }
-        let made = match path.rsplit_once('/') {
-            Some((parent, name)) => mkdirat(self.make_folder(parent)?, name, Mode::from_raw_mode(0o777)),
-            None => mkdirat(&self.folder, path, Mode::from_raw_mode(0o777)),
-        };
-        match made {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => self.open_folder(path),
-            Err(error) => Err(error.into()),
+        match path.rsplit_once('/') {
+            Some((parent, name)) => make_folder_in(self.make_folder(parent)?.as_fd(), name),
+            None => make_folder_in(self.folder.as_fd(), path),
         }
     }
 
@@ -145,6 +140,20 @@ impl Root {
             None => remove(),
         }
     }
+}
+
+/// Makes the folder `name` of `parent` if it is missing, and opens it.
+fn make_folder_in(parent: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    match mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+        // From its parent on the kernel has less to walk.
+        Ok(()) | Err(rustix::io::Errno::EXIST) => open_beneath(parent, name, OFlags::RDONLY | OFlags::DIRECTORY),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_beneath(folder: BorrowedFd<'_>, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(folder, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)?)
 }
 
 /// The path of the folder that `path` stands in; `None` is the root.
