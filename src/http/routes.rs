@@ -17,6 +17,9 @@ use crate::oci::{Digest, DigestError, Reference, ReferenceError, RepositoryName,
 /// A path that long names nothing: the longest name, a digest and the words between are shorter.
 const MAX_PATH_BYTES: usize = 1024;
 
+/// Few paths have more.
+const USUAL_SEGMENTS: usize = 8;
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -53,10 +56,10 @@ impl Route {
             return Err(ApiError::name_invalid("path is too long"));
         }
         if !rest.contains('%') {
-            return Route::of(&segments_of(rest.split('/'), rest)?);
+            return Route::of(&checked(rest.split('/'))?);
         }
         let decoded = rest.split('/').map(decoded).collect::<Result<Vec<_>, _>>()?;
-        Route::of(&segments_of(decoded.iter().map(AsRef::as_ref), rest)?)
+        Route::of(&checked(decoded.iter().map(AsRef::as_ref))?)
     }
 
     fn of(segments: &[&str]) -> Result<Route, ApiError> {
@@ -134,8 +137,8 @@ fn decoded(segment: &str) -> Result<Cow<'_, str>, ApiError> {
 }
 
 /// A segment that would be read as another path is refused, whatever the route.
-fn segments_of<'a>(decoded: impl Iterator<Item = &'a str>, path: &str) -> Result<Vec<&'a str>, ApiError> {
-    let mut segments = Vec::with_capacity(path.bytes().filter(|byte| *byte == b'/').count() + 1);
+fn checked<'a>(decoded: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, ApiError> {
+    let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
     for segment in decoded {
         if matches!(segment, "." | "..") || segment.contains(|c: char| c == '/' || c == '\\' || c.is_control()) {
             return Err(ApiError::name_invalid("path has a segment that no name can have"));

@@ -1,5 +1,6 @@
 use std::sync::{Mutex, mpsc};
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::super::{HashError, LaneKernel};
@@ -44,6 +45,18 @@ fn gated_pool() -> GatedPool {
 
 fn plans() -> Vec<LanePlan> {
     LaneKernel::ALL.into_iter().filter_map(LanePlan::forced).chain([LanePlan::SINGLE, LanePlan::current()]).collect()
+}
+
+#[test]
+fn a_whole_of_some_size_waits_for_no_thread() {
+    if !Implementation::has_instructions(Algorithm::Sha256) {
+        return;
+    }
+    // Its thread is never let go on.
+    let gated = gated_pool();
+    let whole = pattern(3, WHOLE_BYTES);
+    let digest = gated.pool.digest_of(Algorithm::Sha256, std::slice::from_ref(&whole)).now_or_never();
+    assert_eq!(digest, Some(Ok(digest_of(Algorithm::Sha256, &whole))));
 }
 
 #[tokio::test]

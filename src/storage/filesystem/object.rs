@@ -275,3 +275,18 @@ pub(super) fn version_of(content: &mut dyn io::Read, size_bytes: u64) -> io::Res
     }
     Ok(Version(format!("sha256:{}", to_hex(&hash.finalize()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_the_same_whichever_way_it_is_made() {
+        for byte in 0..=255_u8 {
+            let content = [b'a', byte, b'z'];
+            assert_eq!(own_version(&content), Version(format!("bytes:{}", content.escape_ascii())), "{byte:#x}");
+        }
+        assert_ne!(own_version(b"\n"), own_version(br"\n"));
+        assert_eq!(own_version(b"sha256:ab"), Version("bytes:sha256:ab".to_owned()));
+    }
+}
