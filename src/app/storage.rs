@@ -26,7 +26,9 @@ pub(super) fn open(config: &StorageConfig) -> Result<SharedDriver, StorageError>
                 DirectIo::Auto | DirectIo::On => filesystem::DirectIo::On,
                 DirectIo::Off => filesystem::DirectIo::Off,
             };
-            Arc::new(Filesystem::open(FilesystemOptions { sync, direct_io, ..FilesystemOptions::new(root) })?)
+            let redo_log_bytes = config.filesystem.redo_log;
+            let options = FilesystemOptions { sync, direct_io, redo_log_bytes, ..FilesystemOptions::new(root) };
+            Arc::new(Filesystem::open(options)?)
         }
     })
 }

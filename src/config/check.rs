@@ -1,6 +1,7 @@
 //! What each value allows by itself and the whole does not.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Config, ConfigError, StorageDriver, check_uploads};
@@ -14,6 +15,9 @@ const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// By the same clock: a shorter time may be over when a connection begins.
 const SHORTEST_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// In less there is room for few pushes at once.
+const REDO_LOG_BYTES: RangeInclusive<u64> = 8 << 20..=1 << 30;
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_addresses(config)?;
@@ -38,6 +42,13 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let needs_root = config.storage.driver == StorageDriver::Filesystem;
     if needs_root && config.storage.filesystem.root.as_os_str().is_empty() {
         return Err(ConfigError::at("storage.filesystem.root", "is empty"));
+    }
+    let redo_log_bytes = config.storage.filesystem.redo_log;
+    if redo_log_bytes != 0 && !REDO_LOG_BYTES.contains(&redo_log_bytes) {
+        return Err(ConfigError::at(
+            "storage.filesystem.redo_log",
+            "is neither 0, for none, nor from 8MiB to 1GiB; all of it may have to be in memory after a loss of power",
+        ));
     }
     check_uploads::check(&config.uploads)
 }

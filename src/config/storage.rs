@@ -43,6 +43,9 @@ pub struct FilesystemConfig {
     pub root: PathBuf,
     /// Whether large uploads are written past the page cache.
     pub direct_io: DirectIo,
+    /// How much of the disk the log takes in which small objects survive a loss of power; zero for none.
+    #[serde(with = "byte_size")]
+    pub redo_log: u64,
 }
 
 /// Whether large uploads are written past the page cache.
@@ -96,7 +99,7 @@ impl Default for StorageConfig {
 
 impl Default for FilesystemConfig {
     fn default() -> Self {
-        FilesystemConfig { root: PathBuf::from("./data"), direct_io: DirectIo::Auto }
+        FilesystemConfig { root: PathBuf::from("./data"), direct_io: DirectIo::Auto, redo_log: 64 << 20 }
     }
 }
 

@@ -193,7 +193,11 @@ fn what_a_file_has_wrong_is_refused_with_the_full_key() {
     for (yaml, key, part_of_message) in [
         ("htp: {}", "htp", "is not a key; there are blobs, cache"),
         ("http: {adr: 1}", "http.adr", "is not a key; there are addr, admin_addr"),
-        ("storage: {filesystem: {rot: x}}", "storage.filesystem.rot", "is not a key; there are direct_io, root"),
+        (
+            "storage: {filesystem: {rot: x}}",
+            "storage.filesystem.rot",
+            "is not a key; there are direct_io, redo_log, root",
+        ),
         ("http: 5000", "http", "is a section with the keys addr"),
         ("http: {addr: ':5000'}", "http.addr", "\":5000\" is not an IP address and a port"),
         ("http: {addr: 5000}", "http.addr", "\"5000\" is not an IP address and a port"),
@@ -227,6 +231,8 @@ fn what_contradicts_itself_is_refused_with_the_full_key() {
         ("http: {admin_addr: '127.0.0.1:5000'}", "http.admin_addr"),
         ("http: {addr: '0.0.0.0:7000', admin_addr: '127.0.0.1:7000'}", "http.admin_addr"),
         ("http: {keep_alive: 300ms}", "http.keep_alive"),
+        ("storage: {filesystem: {redo_log: 7MiB}}", "storage.filesystem.redo_log"),
+        ("storage: {filesystem: {redo_log: 1025MiB}}", "storage.filesystem.redo_log"),
         ("http: {head_timeout: 0s}", "http.head_timeout"),
         ("http: {head_timeout: 999ms}", "http.head_timeout"),
         ("http: {body_timeout: 0}", "http.body_timeout"),

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -22,7 +23,7 @@ pub(super) fn delete_all(
     if was_pending && !store.root.is_there(folder) {
         return Ok(());
     }
-    let deletion = Deletion { store, cancelled };
+    let deletion = Deletion { store, cancelled, said: Cell::new(None) };
     let parent = match store.root.open_parent(folder) {
         Ok(parent) => parent,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
@@ -31,17 +32,20 @@ pub(super) fn delete_all(
     let removed = deletion.remove(parent.as_fd(), folder.name().as_bytes(), folder.as_str(), last);
     removed.map_err(fail)?;
     store.root.prune(parent_of(folder.as_str()));
-    Ok(())
+    store.redo.wait(deletion.said.get()).map_err(fail)
 }
 
 /// Removes a file, or a folder with all that is in it, which is no object's.
 pub(super) fn remove_tree(store: &Store, parent: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    Deletion { store, cancelled: &Cancelled::default() }.remove(parent, name.as_bytes(), name, None)
+    let deletion = Deletion { store, cancelled: &Cancelled::default(), said: Cell::new(None) };
+    deletion.remove(parent, name.as_bytes(), name, None)
 }
 
 struct Deletion<'a> {
     store: &'a Store,
     cancelled: &'a Cancelled,
+    /// What was said last to the redo log.
+    said: Cell<Option<u64>>,
 }
 
 impl Deletion<'_> {
@@ -74,12 +78,17 @@ impl Deletion<'_> {
     }
 
     fn remove_file(&self, folder: BorrowedFd<'_>, name: &[u8], path: &str) -> io::Result<()> {
+        let room = self.store.redo.slot()?;
         let _alone = self.store.lock(path);
         self.cancelled.check()?;
         match unlinkat(folder, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
         }
+        // What is no key was not put here.
+        let said = path.parse().ok().and_then(|key| self.store.redo.gone(&key, room.as_ref()));
+        self.said.set(said.or(self.said.get()));
+        Ok(())
     }
 }
 

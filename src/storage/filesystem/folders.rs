@@ -3,6 +3,7 @@
 //! A folder is written among the temporary files and renamed into place: its files need no names of their own there, and
 //! nobody finds some of them without the others. Most are never written: see `pending`.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 
 use super::blocking::Cancelled;
 use super::delete_all::remove_tree;
+use super::redo::{Note, Survives};
 use super::store::{Store, change_failed};
 use super::{object, pending};
 use crate::storage::{Durability, Key, PutMode, StorageError, StorageErrorKind};
@@ -32,10 +34,20 @@ pub(super) fn put_folder(
     if !store.syncs(durability) && place_new(store, folder, objects, cancelled).map_err(fail)? {
         return Ok(());
     }
+    let mut notes = note_all(store, objects, durability).map_err(fail)?;
     for (key, data) in objects {
-        object::overwrite(store, key, std::slice::from_ref(data), durability, cancelled)?;
+        object::overwrite(store, key, std::slice::from_ref(data), durability, cancelled, notes.pop_front())?;
     }
     Ok(())
+}
+
+/// One sync for all where they have to survive a loss of power. None when each has to be looked at by itself.
+fn note_all(store: &Store, objects: &[(Key, Bytes)], durability: Durability) -> io::Result<VecDeque<Note>> {
+    if !store.syncs(durability) {
+        return Ok(VecDeque::new());
+    }
+    let objects: Vec<_> = objects.iter().map(|(key, data)| (key, std::slice::from_ref(data))).collect();
+    Ok(store.redo.note(&objects)?.unwrap_or_default().into())
 }
 
 /// Writes a folder that was pending. Where there is such a folder already, the objects are put into it as `mode` says.
@@ -45,7 +57,7 @@ pub(super) fn place(store: &Store, folder: &Key, objects: &[(Key, Bytes)], mode:
         return Ok(());
     }
     for (key, data) in objects {
-        match object::place_file(store, key, std::slice::from_ref(data), mode, Durability::Process, &nobody_leaves) {
+        match object::place_file(store, key, std::slice::from_ref(data), mode, Survives::AKill, &nobody_leaves) {
             Err(error) if error.kind() == StorageErrorKind::AlreadyExists => {}
             Err(error) if error.kind() == StorageErrorKind::Full => {
                 return Err(io::Error::new(io::ErrorKind::StorageFull, error));

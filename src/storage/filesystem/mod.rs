@@ -35,12 +35,14 @@ mod partial;
 mod pending;
 mod pool;
 mod read;
+mod redo;
 mod root;
 mod send;
 mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use self::blocking::Cancelled;
 pub use self::direct::DirectIo;
 pub use self::lock::RootLock;
 use self::pool::Kind;
+use self::redo::Note;
 use self::store::Store;
 use super::each::present;
 use super::{
@@ -77,14 +80,24 @@ pub struct FilesystemOptions {
     pub sync: bool,
     /// Which partials are written past the page cache, where the filesystem can.
     pub direct_io: DirectIo,
+    /// How much of the disk the log takes in which small objects survive a loss of power, instead of being synced one by
+    /// one as files. Zero for none.
+    pub redo_log_bytes: u64,
     /// How much memory sorted names of listed folders may take, about.
     pub list_cache_bytes: u64,
 }
 
 impl FilesystemOptions {
-    /// The usual ones: synced, past the page cache, and 32 MiB of names (a folder of 100,000 tags takes about 6).
+    /// The usual ones: synced, past the page cache, a log of 64 MiB, and 32 MiB of names (a folder of 100,000 tags takes
+    /// about 6).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        FilesystemOptions { root: root.into(), sync: true, direct_io: DirectIo::On, list_cache_bytes: 32 * 1024 * 1024 }
+        FilesystemOptions {
+            root: root.into(),
+            sync: true,
+            direct_io: DirectIo::On,
+            redo_log_bytes: 64 * 1024 * 1024,
+            list_cache_bytes: 32 * 1024 * 1024,
+        }
     }
 }
 
@@ -169,9 +182,15 @@ enum Takes {
 
 /// Makes all changes in one piece of work. Blocks.
 fn apply(store: &Store, changes: &[Change], cancelled: &Cancelled) -> Result<(), Interrupted> {
+    let mut notes = VecDeque::new();
     for (done, change) in changes.iter().enumerate() {
+        if notes.is_empty() {
+            notes = note_next(store, &changes[done..]).map_err(|cause| Interrupted { done, cause })?;
+        }
         let made = match change {
-            Change::Put { key, data, durability } => object::overwrite(store, key, data, *durability, cancelled),
+            Change::Put { key, data, durability } => {
+                object::overwrite(store, key, data, *durability, cancelled, notes.pop_front())
+            }
             Change::PutFolder { folder, objects, durability } => {
                 folders::put_folder(store, folder, objects, *durability, cancelled)
             }
@@ -180,6 +199,23 @@ fn apply(store: &Store, changes: &[Change], cancelled: &Cancelled) -> Result<(),
         made.map_err(|cause| Interrupted { done, cause })?;
     }
     Ok(())
+}
+
+/// Notes the objects at the front of `changes` that have to survive a loss of power; one sync does for all of them. None
+/// when each has to be looked at by itself.
+fn note_next(store: &Store, changes: &[Change]) -> Result<VecDeque<Note>, StorageError> {
+    let mut objects: Vec<(&Key, &[Bytes])> = Vec::new();
+    for change in changes {
+        match change {
+            Change::Put { key, data, durability } if store.syncs(*durability) => objects.push((key, data)),
+            _ => break,
+        }
+    }
+    if objects.len() < 2 {
+        return Ok(VecDeque::new());
+    }
+    let noted = store.redo.note(&objects).map_err(|error| store::change_failed("put", objects[0].0, error))?;
+    Ok(noted.unwrap_or_default().into())
 }
 
 #[async_trait]
@@ -243,7 +279,7 @@ impl Driver for Filesystem {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), StorageError> {
-        self.change("delete", key, Takes::Little, object::delete).await
+        self.change("delete", key, Takes::Little, |store, key, cancelled| object::delete(store, key, cancelled)).await
     }
 
     async fn delete_all(&self, folder: &Key, last: Option<&str>) -> Result<(), StorageError> {

@@ -1,7 +1,6 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat};
@@ -10,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::blocking::Cancelled;
 use super::pending;
+use super::redo::{Note, Placing, Survives};
 use super::root::parent_of;
 use super::store::{Store, change_failed};
 use crate::oci::to_hex;
@@ -81,7 +81,7 @@ pub(super) fn stat(store: &Store, key: &Key) -> Result<Stat, StorageError> {
     stat_of(&metadata).map_err(|error| StorageError::from_io("stat", key, error))
 }
 
-pub(super) fn delete(store: &Arc<Store>, key: &Key, cancelled: &Cancelled) -> Result<(), StorageError> {
+pub(super) fn delete(store: &Store, key: &Key, cancelled: &Cancelled) -> Result<(), StorageError> {
     let fail = |error: io::Error| match error.kind() {
         io::ErrorKind::IsADirectory => StorageError::new(StorageErrorKind::NotFound, "delete", key),
         _ => StorageError::from_io("delete", key, error),
@@ -90,13 +90,15 @@ pub(super) fn delete(store: &Arc<Store>, key: &Key, cancelled: &Cancelled) -> Re
         return Ok(());
     }
     let folder = store.root.open_parent(key).map_err(fail)?;
-    {
+    let room = store.redo.slot().map_err(fail)?;
+    let said = {
         let _alone = store.lock(key.as_str());
         cancelled.check().map_err(fail)?;
         unlinkat(&folder, key.name(), AtFlags::empty()).map_err(|error| fail(error.into()))?;
-    }
+        store.redo.gone(key, room.as_ref())
+    };
     store.root.prune(parent_of(key.as_str()));
-    Ok(())
+    store.redo.wait(said).map_err(fail)
 }
 
 pub(super) fn put(
@@ -107,19 +109,20 @@ pub(super) fn put(
     durability: Durability,
     cancelled: &Cancelled,
 ) -> Result<Version, StorageError> {
-    place(store, key, std::slice::from_ref(data), mode, durability, cancelled)?;
+    place(store, key, std::slice::from_ref(data), mode, durability, cancelled, None)?;
     version_of(&mut data.as_ref(), data.len() as u64).map_err(|error| change_failed("put", key, error))
 }
 
-/// Puts an object in pieces over whatever stands there.
+/// Puts an object in pieces over whatever stands there. It may have been noted before.
 pub(super) fn overwrite(
     store: &Store,
     key: &Key,
     data: &[Bytes],
     durability: Durability,
     cancelled: &Cancelled,
+    note: Option<Note>,
 ) -> Result<(), StorageError> {
-    place(store, key, data, &PutMode::Overwrite, durability, cancelled)
+    place(store, key, data, &PutMode::Overwrite, durability, cancelled, note)
 }
 
 fn place(
@@ -129,14 +132,24 @@ fn place(
     mode: &PutMode,
     durability: Durability,
     cancelled: &Cancelled,
+    note: Option<Note>,
 ) -> Result<(), StorageError> {
     let fail = |error| change_failed("put", key, error);
-    let may_be_pending = *mode == PutMode::Overwrite && !store.syncs(durability);
-    if may_be_pending && pending::put(store, key, data, cancelled).map_err(fail)? {
-        return Ok(());
+    let is_overwrite = *mode == PutMode::Overwrite;
+    if !store.syncs(durability) {
+        if is_overwrite && pending::put(store, key, data, cancelled).map_err(fail)? {
+            return Ok(());
+        }
+        pending::place(store, key).map_err(fail)?;
+        return place_file(store, key, data, mode, Survives::AKill, cancelled);
     }
     pending::place(store, key).map_err(fail)?;
-    place_file(store, key, data, mode, durability, cancelled)
+    let note = match note {
+        None if is_overwrite => store.redo.note(&[(key, data)]).map_err(fail)?.and_then(|mut notes| notes.pop()),
+        note => note,
+    };
+    let survives = note.map_or(Survives::LossOfPower, Survives::Noted);
+    place_file(store, key, data, mode, survives, cancelled)
 }
 
 /// Writes a file, whatever is pending.
@@ -145,15 +158,17 @@ pub(super) fn place_file(
     key: &Key,
     data: &[Bytes],
     mode: &PutMode,
-    durability: Durability,
+    survives: Survives,
     cancelled: &Cancelled,
 ) -> Result<(), StorageError> {
     let fail = |error| change_failed("put", key, error);
     if *mode == PutMode::Create && store.root.open_file(key, OFlags::PATH).is_ok() {
         return Err(StorageError::new(StorageErrorKind::AlreadyExists, "put", key));
     }
+    let is_synced = matches!(survives, Survives::LossOfPower);
     let before = store.root.removals();
-    let mut temporary = Temporary::write(store, data, store.syncs(durability)).map_err(fail)?;
+    let mut temporary = Temporary::write(store, data, is_synced).map_err(fail)?;
+    let mut placing = Placing::new(store, key, survives).map_err(fail)?;
     let create_only = *mode == PutMode::Create;
     let mut is_other_version = false;
     let placed = store.in_folder(key, |folder| {
@@ -166,6 +181,7 @@ pub(super) fn place_file(
             }
         }
         temporary.place(&folder, key.name(), create_only)?;
+        placing.placed();
         Ok(folder)
     });
     let folder = placed.map_err(|error| match error.kind() {
@@ -173,10 +189,10 @@ pub(super) fn place_file(
         io::ErrorKind::AlreadyExists if create_only => StorageError::from_io("put", key, error),
         _ => fail(error),
     })?;
-    if store.syncs(durability) {
+    if is_synced {
         store.root.sync_name(key, &folder, before).map_err(fail)?;
     }
-    Ok(())
+    placing.finish().map_err(fail)
 }
 
 /// A file that is not an object yet. It goes when this is dropped, unless it has been placed.

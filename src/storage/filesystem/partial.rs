@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,9 +15,10 @@ use super::blocking::Cancelled;
 use super::direct::KeptFile;
 use super::fence::Fence;
 use super::pool::Kind;
+use super::redo::{Note, Placing, Survives};
 use super::root::parent_of;
 use super::store::{Store, change_failed};
-use super::{append, blocking, object, pending, read};
+use super::{append, blocking, object, pending, read, redo};
 use crate::storage::{ByteStream, Checkpoint, Durability, Key, PartialWriter, Stat, StorageError, StorageErrorKind};
 
 /// The writer of a partial, which is a file under its key.
@@ -41,6 +43,7 @@ pub(super) struct FilesystemPartial {
 pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial, StorageError> {
     let fail = |error| change_failed("create_partial", key, error);
     pending::place(store, key).map_err(fail)?;
+    let room = store.redo.slot().map_err(fail)?;
     let fence = store.fences.hand_over(key);
     let file = {
         let _mine = fence.enter().map_err(fail)?;
@@ -55,6 +58,8 @@ pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial,
         })
     };
     let file = file.map_err(fail)?.into();
+    let said = store.redo.newest(key).and_then(|before| store.redo.on_disk(key, before, room.as_ref()));
+    store.redo.wait(said).map_err(fail)?;
     Ok(FilesystemPartial::new(store, key, file, fence, 0))
 }
 
@@ -202,17 +207,18 @@ impl PartialWriter for FilesystemPartial {
             pending::place(store, &target)?;
             // An object's time is that of its publication, not of its last byte.
             rustix::fs::futimens(file, &now())?;
-            if store.syncs(durability) {
-                file.sync_data()?;
-            }
+            let survives = if store.syncs(durability) { note_or_sync(store, file, &target)? } else { Survives::AKill };
+            let is_synced = matches!(survives, Survives::LossOfPower);
             let before = store.root.removals();
-            let Some(folder) = move_to(store, key, &target)? else {
+            let mut placing = Placing::new(store, &target, survives)?;
+            let Some(folder) = move_to(store, key, &target, &mut placing)? else {
                 store.root.prune(parent_of(target.as_str()));
                 return Ok(None);
             };
-            if store.syncs(durability) {
+            if is_synced {
                 store.root.sync_name(&target, &folder, before)?;
             }
+            placing.finish()?;
             store.root.prune(parent_of(key.as_str()));
             object::stat_of(&file.metadata()?).map(Some)
         };
@@ -222,8 +228,29 @@ impl PartialWriter for FilesystemPartial {
     }
 }
 
+/// Makes the content survive a loss of power under the name it is about to get.
+fn note_or_sync(store: &Store, file: &File, target: &Key) -> io::Result<Survives> {
+    if let Some(note) = note(store, file, target)? {
+        return Ok(Survives::Noted(note));
+    }
+    file.sync_data()?;
+    Ok(Survives::LossOfPower)
+}
+
+/// `None` when it is too large, or has to be synced for another reason.
+fn note(store: &Store, file: &File, target: &Key) -> io::Result<Option<Note>> {
+    let size_bytes = file.metadata()?.len();
+    if size_bytes > redo::MOST_BYTES || store.redo.is_off() {
+        return Ok(None);
+    }
+    let mut content = vec![0; size_bytes as usize];
+    file.read_exact_at(&mut content, 0)?;
+    let notes = store.redo.note(&[(target, &[content.into()])])?;
+    Ok(notes.and_then(|mut notes| notes.pop()))
+}
+
 /// Gives the partial another name, in a folder that is returned. `None` when there is no partial.
-fn move_to(store: &Store, key: &Key, target: &Key) -> io::Result<Option<OwnedFd>> {
+fn move_to(store: &Store, key: &Key, target: &Key, placing: &mut Placing<'_>) -> io::Result<Option<OwnedFd>> {
     let from = match store.root.open_parent(key) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -231,7 +258,10 @@ fn move_to(store: &Store, key: &Key, target: &Key) -> io::Result<Option<OwnedFd>
     store.in_folder(target, |folder| {
         let _alone = store.lock(target.as_str());
         match renameat(&from, key.name(), &folder, target.name()) {
-            Ok(()) => Ok(Some(folder)),
+            Ok(()) => {
+                placing.placed();
+                Ok(Some(folder))
+            }
             // Either end may be missing: only the partial's absence is final.
             Err(Errno::NOENT) if is_absent(&from, key.name()) => Ok(None),
             Err(error) => Err(error.into()),

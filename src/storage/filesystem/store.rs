@@ -16,6 +16,7 @@ use super::list::ListCache;
 use super::lock::{LOCK_FILE, RootLock};
 use super::pending::{self, JOURNAL_FILE, Pending};
 use super::pool::Pool;
+use super::redo::{self, REDO_FILES, RedoLog};
 use super::root::{Root, parent_of};
 use super::{FilesystemOptions, TEMPORARY_FOLDER};
 use crate::storage::{Durability, Key, StorageError, StorageErrorKind};
@@ -34,6 +35,7 @@ pub(super) struct Store {
     pub(super) fences: Arc<Fences>,
     pub(super) lists: ListCache,
     pub(super) pending: Pending,
+    pub(super) redo: RedoLog,
     pub(super) pool: Pool,
     /// `None` when everything goes through the page cache.
     pub(super) direct: Option<DirectWrites>,
@@ -50,12 +52,14 @@ impl Store {
         make_root(options).map_err(fail)?;
         let lock = RootLock::take(&options.root)?;
         let temporary = open_temporary(options).map_err(fail)?;
+        let redo_bytes = if options.sync { options.redo_log_bytes } else { 0 };
         let store = Store {
             root: Root::open(&options.root, options.sync).map_err(fail)?,
             temporary,
             fences: Arc::default(),
             lists: ListCache::new(options.list_cache_bytes),
             pending: Pending::open(&options.root),
+            redo: RedoLog::new(&options.root, redo_bytes).map_err(fail)?,
             pool: Pool::new(),
             direct: DirectWrites::new(options.direct_io),
             sync: options.sync,
@@ -64,6 +68,7 @@ impl Store {
             stripe_of: RandomState::new(),
             _lock: lock,
         };
+        redo::recover(&store, &options.root).map_err(fail)?;
         if let Err(error) = pending::recover(&store) {
             // A full disk must not keep an operator from opening it to delete things.
             log::warn!(root:% = options.root.display(), error:%; "what is in the journal cannot be written as files yet");
@@ -116,13 +121,14 @@ impl Drop for Store {
         if let Err(error) = pending::place_all(self) {
             log::warn!(error:%; "what is in the journal cannot be written as files; it is kept there");
         }
+        self.redo.close();
     }
 }
 
 /// Refuses keys that would be the driver's own files.
 pub(super) fn check_key(operation: &'static str, key: &Key) -> Result<(), StorageError> {
-    let first = key.as_str().split('/').next();
-    if first.is_some_and(|first| [TEMPORARY_FOLDER, LOCK_FILE, JOURNAL_FILE].contains(&first)) {
+    let first = key.as_str().split('/').next().unwrap_or_default();
+    if [TEMPORARY_FOLDER, LOCK_FILE, JOURNAL_FILE].contains(&first) || REDO_FILES.contains(&first) {
         let cause = "the name is the driver's own";
         return Err(StorageError::with_source(StorageErrorKind::Fault, operation, key, cause));
     }

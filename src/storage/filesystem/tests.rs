@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 
 use super::lock::LOCK_FILE;
 use super::pending::JOURNAL_FILE;
+use super::redo::REDO_FILES;
 use super::*;
 use crate::storage::StorageErrorKind;
 use crate::storage::suite::{self, Subject};
@@ -23,7 +24,7 @@ pub(super) fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let own_names = [LOCK_FILE, TEMPORARY_FOLDER, JOURNAL_FILE];
+        let own_names = [LOCK_FILE, TEMPORARY_FOLDER, JOURNAL_FILE, REDO_FILES[0], REDO_FILES[1]];
         let own = path.file_name().is_some_and(|name| own_names.iter().any(|own| name == *own));
         if !own {
             found.push(path.display().to_string());
