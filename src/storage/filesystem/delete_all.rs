@@ -78,15 +78,16 @@ impl Deletion<'_> {
     }
 
     fn remove_file(&self, folder: BorrowedFd<'_>, name: &[u8], path: &str) -> io::Result<()> {
-        let room = self.store.redo.slot()?;
+        // What is no key was not put here.
+        let key: Option<Key> = path.parse().ok();
+        let room = key.as_ref().map(|key| self.store.redo.slot(key)).transpose()?.flatten();
         let _alone = self.store.lock(path);
         self.cancelled.check()?;
         match unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
-        // What is no key was not put here.
-        let said = path.parse().ok().and_then(|key| self.store.redo.gone(&key, room.as_ref()));
+        let said = key.and_then(|key| self.store.redo.gone(&key, room.as_ref()));
         self.said.set(said.or(self.said.get()));
         Ok(())
     }

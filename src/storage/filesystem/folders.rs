@@ -43,7 +43,7 @@ pub(super) fn put_folder(
 
 /// One sync for all where they have to survive a loss of power. None when each has to be looked at by itself.
 fn note_all(store: &Store, objects: &[(Key, Bytes)], durability: Durability) -> io::Result<VecDeque<Note>> {
-    if !store.syncs(durability) {
+    if !store.syncs(durability) || !store.redo.is_ready() {
         return Ok(VecDeque::new());
     }
     let objects: Vec<_> = objects.iter().map(|(key, data)| (key, std::slice::from_ref(data))).collect();

@@ -204,6 +204,9 @@ fn apply(store: &Store, changes: &[Change], cancelled: &Cancelled) -> Result<(),
 /// Notes the objects at the front of `changes` that have to survive a loss of power; one sync does for all of them. None
 /// when each has to be looked at by itself.
 fn note_next(store: &Store, changes: &[Change]) -> Result<VecDeque<Note>, StorageError> {
+    if !store.redo.is_ready() {
+        return Ok(VecDeque::new());
+    }
     let mut objects: Vec<(&Key, &[Bytes])> = Vec::new();
     for change in changes {
         match change {

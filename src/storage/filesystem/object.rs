@@ -90,7 +90,7 @@ pub(super) fn delete(store: &Store, key: &Key, cancelled: &Cancelled) -> Result<
         return Ok(());
     }
     let folder = store.root.open_parent(key).map_err(fail)?;
-    let room = store.redo.slot().map_err(fail)?;
+    let room = store.redo.slot(key).map_err(fail)?;
     let said = {
         let _alone = store.lock(key.as_str());
         cancelled.check().map_err(fail)?;
@@ -144,8 +144,11 @@ fn place(
         return place_file(store, key, data, mode, Survives::AKill, cancelled);
     }
     pending::place(store, key).map_err(fail)?;
+    let data_bytes = data.iter().map(|piece| piece.len() as u64).sum();
     let note = match note {
-        None if is_overwrite => store.redo.note(&[(key, data)]).map_err(fail)?.and_then(|mut notes| notes.pop()),
+        None if is_overwrite && store.redo.is_ready_for(data_bytes) => {
+            store.redo.note(&[(key, data)]).map_err(fail)?.and_then(|mut notes| notes.pop())
+        }
         note => note,
     };
     let survives = note.map_or(Survives::LossOfPower, Survives::Noted);

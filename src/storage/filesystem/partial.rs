@@ -18,7 +18,7 @@ use super::pool::Kind;
 use super::redo::{Note, Placing, Survives};
 use super::root::parent_of;
 use super::store::{Store, change_failed};
-use super::{append, blocking, object, pending, read, redo};
+use super::{append, blocking, object, pending, read};
 use crate::storage::{ByteStream, Checkpoint, Durability, Key, PartialWriter, Stat, StorageError, StorageErrorKind};
 
 /// The writer of a partial, which is a file under its key.
@@ -43,7 +43,7 @@ pub(super) struct FilesystemPartial {
 pub(super) fn create(store: &Arc<Store>, key: &Key) -> Result<FilesystemPartial, StorageError> {
     let fail = |error| change_failed("create_partial", key, error);
     pending::place(store, key).map_err(fail)?;
-    let room = store.redo.slot().map_err(fail)?;
+    let room = store.redo.slot(key).map_err(fail)?;
     let fence = store.fences.hand_over(key);
     let file = {
         let _mine = fence.enter().map_err(fail)?;
@@ -240,7 +240,7 @@ fn note_or_sync(store: &Store, file: &File, target: &Key) -> io::Result<Survives
 /// `None` when it is too large, or has to be synced for another reason.
 fn note(store: &Store, file: &File, target: &Key) -> io::Result<Option<Note>> {
     let size_bytes = file.metadata()?.len();
-    if size_bytes > redo::MOST_BYTES || store.redo.is_off() {
+    if !store.redo.is_ready_for(size_bytes) {
         return Ok(None);
     }
     let mut content = vec![0; size_bytes as usize];

@@ -55,6 +55,13 @@ pub(super) enum Says {
     OnDisk { key: Key },
 }
 
+/// An entry as it stands in the file: the data of an object is not copied.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    front: Vec<u8>,
+    data: Vec<Bytes>,
+}
+
 /// An entry that was read.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -65,44 +72,34 @@ pub(super) struct Entry {
 }
 
 impl Says {
-    /// The entry in pieces.
-    pub(super) fn encode(&self, epoch: u64, number: u64) -> Vec<Bytes> {
-        let mut body = Vec::new();
-        let mut data: &[Bytes] = &[];
+    pub(super) fn encode(self, epoch: u64, number: u64) -> Encoded {
+        let mut front = Vec::with_capacity(SMALL_BYTES as usize);
+        front.put_bytes(0, HEADER_BYTES);
+        let mut data = Vec::new();
         match self {
             Says::Begun { boot } => {
-                begin_body(&mut body, KIND_BEGINNING, "");
-                body.put_u8(VERSION);
-                body.put_slice(boot);
+                begin_body(&mut front, KIND_BEGINNING, "");
+                front.put_u8(VERSION);
+                front.put_slice(&boot);
             }
             Says::Put { key, data: pieces } => {
-                begin_body(&mut body, KIND_PUT, key.as_str());
+                begin_body(&mut front, KIND_PUT, key.as_str());
                 data = pieces;
             }
             Says::Again { key, number } => {
-                begin_body(&mut body, KIND_AGAIN, key.as_str());
-                body.put_u64_le(*number);
+                begin_body(&mut front, KIND_AGAIN, key.as_str());
+                front.put_u64_le(number);
             }
             Says::Revoked { key, number } => {
-                begin_body(&mut body, KIND_REVOKED, key.as_str());
-                body.put_u64_le(*number);
+                begin_body(&mut front, KIND_REVOKED, key.as_str());
+                front.put_u64_le(number);
             }
-            Says::Gone { key } => begin_body(&mut body, KIND_GONE, key.as_str()),
-            Says::OnDisk { key } => begin_body(&mut body, KIND_ON_DISK, key.as_str()),
+            Says::Gone { key } => begin_body(&mut front, KIND_GONE, key.as_str()),
+            Says::OnDisk { key } => begin_body(&mut front, KIND_ON_DISK, key.as_str()),
         }
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&body);
-        data.iter().for_each(|piece| sum.update(piece));
-        let body_bytes = body.len() + data.iter().map(Bytes::len).sum::<usize>();
-        let mut front = Vec::with_capacity(HEADER_BYTES + body.len());
-        front.put_u32_le(body_bytes as u32);
-        front.put_u32_le(sum.finalize());
-        front.put_u64_le(epoch);
-        front.put_u64_le(number);
-        front.put_u64_le(seconds_since_1970());
-        front.put_u32_le(crc32fast::hash(&front));
-        front.extend_from_slice(&body);
-        [Bytes::from(front)].into_iter().chain(data.iter().cloned()).collect()
+        let mut encoded = Encoded { front, data };
+        encoded.fill_header(epoch, number);
+        encoded
     }
 
     fn decode(mut body: Bytes) -> Option<Says> {
@@ -124,6 +121,32 @@ impl Says {
             KIND_ON_DISK => Some(Says::OnDisk { key }),
             _ => None,
         }
+    }
+}
+
+impl Encoded {
+    fn fill_header(&mut self, epoch: u64, number: u64) {
+        let body_bytes = self.len() - HEADER_BYTES as u64;
+        let (mut header, body) = self.front.split_at_mut(HEADER_BYTES);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(body);
+        self.data.iter().for_each(|piece| sum.update(piece));
+        header.put_u32_le(body_bytes as u32);
+        header.put_u32_le(sum.finalize());
+        header.put_u64_le(epoch);
+        header.put_u64_le(number);
+        header.put_u64_le(seconds_since_1970());
+        let sum = crc32fast::hash(&self.front[..HEADER_BYTES - 4]);
+        self.front[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.pieces().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// To be written one behind the other.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.front[..]).chain(self.data.iter().map(|piece| &piece[..]))
     }
 }
 

@@ -5,7 +5,6 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use bytes::Bytes;
 use rustix::fs::OFlags;
 
 use super::entry;
@@ -71,10 +70,8 @@ pub(super) fn remove(root: &Path) -> io::Result<()> {
 }
 
 /// Writes pieces one behind the other.
-pub(super) fn write_all(file: &File, pieces: &[Bytes], mut at: u64) -> io::Result<()> {
-    for pieces in pieces.chunks(MOST_PARTS) {
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut rest = &mut slices[..];
+pub(super) fn write_all(file: &File, pieces: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+    for mut rest in pieces.chunks_mut(MOST_PARTS) {
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             let written = match rustix::io::pwritev(file, rest, at) {

@@ -41,7 +41,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use self::entry::{MOST_KEY_BYTES, SMALL_BYTES, Says};
+use self::entry::{Encoded, MOST_KEY_BYTES, SMALL_BYTES, Says};
 pub(super) use self::file::REDO_FILES;
 pub(super) use self::placing::{Placing, Survives};
 use self::replay::current_boot;
@@ -134,7 +134,7 @@ enum Phase {
 struct Queued {
     half: usize,
     at: u64,
-    pieces: Vec<Bytes>,
+    entry: Encoded,
 }
 
 /// What the log said last of a key.
@@ -176,9 +176,24 @@ impl RedoLog {
         })))
     }
 
-    /// Whether nothing is noted, and will not be.
-    pub(super) fn is_off(&self) -> bool {
-        matches!(self.0.lock().stage, Stage::Off)
+    /// Whether there is a log.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.0.lock().stage, Stage::Ready)
+    }
+
+    /// The same for an object that has to survive. The log is begun when there have been enough that are small.
+    pub(super) fn is_ready_for(&self, object_bytes: u64) -> bool {
+        if object_bytes > MOST_BYTES {
+            return false;
+        }
+        let mut state = self.0.lock();
+        match &mut state.stage {
+            Stage::Ready => return true,
+            Stage::Cold(count) if *count + 1 < OBJECTS_WITHOUT => *count += 1,
+            Stage::Cold(_) => self.0.begin_to_keep(&mut state),
+            Stage::Making | Stage::Off => {}
+        }
+        false
     }
 
     /// Notes objects that are about to be placed, and syncs that. `None` when they have to be synced as files.
@@ -192,7 +207,7 @@ impl RedoLog {
         });
         let Some(needed) = sizes.sum::<Option<u64>>() else { return Ok(None) };
         let mut state = self.0.lock();
-        if !self.0.is_ready(&mut state, objects.len()) || !self.0.make_room(&mut state, needed, objects.len()) {
+        if !self.0.make_room(&mut state, needed, objects.len()) {
             return Ok(None);
         }
         let Some(half) = state.current else { return Ok(None) };
@@ -213,16 +228,18 @@ impl RedoLog {
         Ok(Some(notes))
     }
 
-    /// Sets room aside for saying something. `None` where the log knows no key. Blocks while the log is full.
+    /// Sets room aside for saying something of `key`. `None` where the log knows none, or is full and does not know this one.
+    /// Blocks where it is full and does.
     ///
     /// No lock of a key and no note may be held.
-    pub(super) fn slot(&self) -> io::Result<Option<Slot>> {
+    pub(super) fn slot(&self, key: &Key) -> io::Result<Option<Slot>> {
         if self.0.known.load(Ordering::Acquire) == 0 {
             return Ok(None);
         }
+        let hash = self.0.hash(key);
         let mut state = self.0.lock();
         while !self.0.make_room(&mut state, SMALL_BYTES, 0) {
-            if state.newest.is_empty() {
+            if !state.newest.contains_key(&hash) {
                 return Ok(None);
             }
             if state.halves.iter().any(|half| half.phase == Phase::Stuck) {
@@ -332,17 +349,6 @@ impl Shared {
         self.hashes.hash_one(key.as_str())
     }
 
-    /// Whether there is a log to note `objects` in; it is begun when there have been enough.
-    fn is_ready(self: &Arc<Self>, state: &mut State, objects: usize) -> bool {
-        match &mut state.stage {
-            Stage::Ready => return true,
-            Stage::Cold(count) if *count + objects < OBJECTS_WITHOUT => *count += objects,
-            Stage::Cold(_) => self.begin_to_keep(state),
-            Stage::Making | Stage::Off => {}
-        }
-        false
-    }
-
     /// Whether so many bytes, and more keys, have room in the current half, or in the other one, which is then begun.
     fn make_room(self: &Arc<Self>, state: &mut State, bytes: u64, keys: usize) -> bool {
         let has_room = |state: &State, half: &Half| {
@@ -384,11 +390,11 @@ impl State {
         self.last += 1;
         let number = self.last;
         let Some(half) = self.current else { return number };
-        let pieces = says.encode(self.epoch, number);
+        let entry = says.encode(self.epoch, number);
         let at = self.halves[half].end;
-        self.halves[half].end += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.halves[half].end += entry.len();
         self.halves[half].last = number;
-        self.queue.push(Queued { half, at, pieces });
+        self.queue.push(Queued { half, at, entry });
         number
     }
 }

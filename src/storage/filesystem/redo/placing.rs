@@ -19,6 +19,7 @@ pub(in crate::storage::filesystem) enum Survives {
 pub(in crate::storage::filesystem) struct Placing<'a> {
     log: &'a RedoLog,
     key: &'a Key,
+    is_synced: bool,
     note: Option<Note>,
     room: Option<Slot>,
     /// What to wait for.
@@ -31,19 +32,20 @@ impl<'a> Placing<'a> {
     /// May wait for room in the log: no lock of a key may be held.
     pub(in crate::storage::filesystem) fn new(store: &'a Store, key: &'a Key, survives: Survives) -> io::Result<Self> {
         let log = &store.redo;
+        let is_synced = matches!(survives, Survives::LossOfPower);
         let (note, room) = match survives {
             // After a loss of power there is what survived before it.
             Survives::AKill => (None, None),
-            Survives::LossOfPower => (None, log.slot()?),
+            Survives::LossOfPower => (None, log.slot(key)?),
             Survives::Noted(note) => (Some(note), None),
         };
-        Ok(Placing { log, key, note, room, said: None, before: None })
+        Ok(Placing { log, key, is_synced, note, room, said: None, before: None })
     }
 
     /// It has its name. Under the lock of the key.
     pub(in crate::storage::filesystem) fn placed(&mut self) {
         self.said = self.note.as_mut().and_then(Note::placed);
-        self.before = self.room.as_ref().and_then(|_| self.log.newest(self.key));
+        self.before = if self.is_synced { self.log.newest(self.key) } else { None };
     }
 
     /// It survives, as far as it was synced for that.

@@ -1,7 +1,7 @@
 //! How entries get on disk: whoever waits first writes and syncs what all wait for.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, PoisonError};
 
 use super::{Queued, Shared, Stage, file};
@@ -44,11 +44,10 @@ impl Shared {
 
 fn write(files: &[File; 2], queue: &[Queued]) -> io::Result<()> {
     for (half, file) in files.iter().enumerate() {
-        let of_half: Vec<&Queued> = queue.iter().filter(|queued| queued.half == half).collect();
-        let Some(first) = of_half.first() else { continue };
-        let at = first.at;
-        let pieces: Vec<_> = of_half.into_iter().flat_map(|queued| queued.pieces.iter().cloned()).collect();
-        file::write_all(file, &pieces, at)?;
+        let mut of_half = queue.iter().filter(|queued| queued.half == half).peekable();
+        let Some(at) = of_half.peek().map(|first| first.at) else { continue };
+        let mut pieces: Vec<IoSlice<'_>> = of_half.flat_map(|queued| queued.entry.pieces()).map(IoSlice::new).collect();
+        file::write_all(file, &mut pieces, at)?;
         file.sync_data()?;
     }
     Ok(())

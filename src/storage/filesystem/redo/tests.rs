@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::entry::{self, Entry, Says};
-use super::{MOST_BYTES, OBJECTS_WITHOUT, Phase, REDO_FILES, RedoLog, Stage};
+use super::{MOST_BYTES, OBJECTS_WITHOUT, Phase, Placing, REDO_FILES, RedoLog, Stage, Survives};
+use crate::storage::StorageErrorKind;
 use crate::storage::filesystem::tests::{files_below, key};
 use crate::storage::filesystem::*;
 
@@ -73,6 +74,10 @@ fn kill(root: &Path) -> TempDir {
     left
 }
 
+fn bytes_of(says: Says, epoch: u64, number: u64) -> Vec<u8> {
+    says.encode(epoch, number).pieces().collect::<Vec<_>>().concat()
+}
+
 fn entries_in(root: &Path, half: usize) -> Vec<Entry> {
     entry::read(fs::read(root.join(REDO_FILES[half])).unwrap().into()).unwrap()
 }
@@ -84,7 +89,7 @@ fn lose_power(root: &Path) -> TempDir {
         if let Some(Entry { epoch, number, says: Says::Begun { boot }, .. }) = entries_in(root, half).first() {
             let other_boot = Says::Begun { boot: vec![b'x'; boot.len()].into() };
             let file = OpenOptions::new().write(true).open(left.path().join(name)).unwrap();
-            file.write_all_at(&other_boot.encode(*epoch, *number).concat(), 0).unwrap();
+            file.write_all_at(&bytes_of(other_boot, *epoch, *number), 0).unwrap();
         }
     }
     left
@@ -264,7 +269,7 @@ async fn a_note_that_is_overtaken_is_said_again_when_it_is_placed() {
         if overtaken_by_a_deletion {
             driver.delete(&name).await.unwrap();
         }
-        place(redo::Survives::Noted(late));
+        place(Survives::Noted(late));
         let left = lose_power(root.path());
         fs::remove_file(left.path().join("a")).unwrap();
         drop(open(left.path()));
@@ -274,11 +279,85 @@ async fn a_note_that_is_overtaken_is_said_again_when_it_is_placed() {
     let late = note("late");
     let large = Bytes::from(vec![b'l'; MOST_BYTES as usize + 1]);
     put(&driver, "a", large, Durability::Power).await;
-    place(redo::Survives::Noted(late));
+    place(Survives::Noted(late));
     let left = lose_power(root.path());
     fs::remove_file(left.path().join("a")).unwrap();
     drop(open(left.path()));
     assert_eq!(on_disk(left.path(), "a").as_deref(), Some("late"));
+}
+
+/// A large object gets its name; before it is said that it survives, another comes over it.
+#[tokio::test]
+async fn what_is_synced_hides_nothing_that_came_after_it() {
+    let (root, driver) = new_root();
+    let (store, name) = (&driver.store, key("a"));
+    noted(&driver, "a", "before").await;
+    for is_noted_before in [false, true] {
+        let note = || store.redo.note(&[(&name, &["late".into()])]).unwrap().unwrap().pop().unwrap();
+        let early = is_noted_before.then(note);
+        let mut placing = Placing::new(store, &name, Survives::LossOfPower).unwrap();
+        placing.placed();
+        let survives = Survives::Noted(early.unwrap_or_else(note));
+        let nobody_leaves = Cancelled::default();
+        object::place_file(store, &name, &["late".into()], &PutMode::Overwrite, survives, &nobody_leaves).unwrap();
+        placing.finish().unwrap();
+        let left = lose_power(root.path());
+        fs::remove_file(left.path().join("a")).unwrap();
+        drop(open(left.path()));
+        assert_eq!(on_disk(left.path(), "a").as_deref(), Some("late"), "{is_noted_before}");
+    }
+}
+
+/// Nothing can be written to the file of a half.
+fn break_half(driver: &Filesystem, root: &Path, half: usize) {
+    let mut state = driver.store.redo.0.lock();
+    let mut files =
+        [0, 1].map(|half: usize| OpenOptions::new().read(true).write(true).open(root.join(REDO_FILES[half])).unwrap());
+    files[half] = fs::File::open(root.join(REDO_FILES[half])).unwrap();
+    state.files = Some(files.into());
+}
+
+#[tokio::test]
+async fn the_newer_half_is_not_emptied_before_the_older_one() {
+    let (root, driver) = new_root();
+    noted(&driver, "a", "1").await;
+    let (name, data) = (key("hold"), ["x".into()]);
+    let held = driver.store.redo.note(&[(&name, &data)]).unwrap();
+    driver.store.redo.0.lock().end_current();
+    noted(&driver, "a", "2").await;
+    break_half(&driver, root.path(), 0);
+    drop(held);
+    drop(driver);
+    assert!(!entries_in(root.path(), 1).is_empty());
+    let left = lose_power(root.path());
+    fs::remove_file(left.path().join("a")).unwrap();
+    drop(open(left.path()));
+    assert_eq!(on_disk(left.path(), "a").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_is_left() {
+    let (root, driver) = new_root();
+    noted(&driver, "a", "1").await;
+    break_half(&driver, root.path(), 0);
+    let refused = driver.put(&key("b"), "1".into(), PutMode::Overwrite, Durability::Power).await;
+    assert_eq!(refused.unwrap_err().kind(), StorageErrorKind::Fault);
+    assert_eq!(on_disk(root.path(), "b"), None);
+    // From now on each file is synced by itself; only what the log knows cannot be changed for good.
+    noted(&driver, "c", "1").await;
+    driver.delete(&key("c")).await.unwrap();
+    while !driver.store.redo.0.lock().halves.iter().any(|half| half.phase == Phase::Stuck) {
+        tokio::task::yield_now().await;
+    }
+    driver.delete(&key("a")).await.unwrap_err();
+    // It is tried again, and succeeds.
+    break_half(&driver, root.path(), 1);
+    while driver.store.redo.0.lock().halves[0].phase != Phase::Empty {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    driver.delete(&key("a")).await.unwrap();
+    drop(driver);
+    assert!(log_is_empty(root.path()));
 }
 
 #[tokio::test]
@@ -301,7 +380,7 @@ async fn the_log_ends_before_what_is_torn_or_of_an_earlier_time() {
     let number = driver.store.redo.0.lock().last + 1;
     let old = Says::Gone { key: key("a") };
     let file = OpenOptions::new().write(true).open(left.path().join(REDO_FILES[0])).unwrap();
-    file.write_all_at(&old.encode(1, number).concat(), end).unwrap();
+    file.write_all_at(&bytes_of(old, 1, number), end).unwrap();
     drop(open(left.path()));
     assert_eq!(on_disk(left.path(), "a").as_deref(), Some("1"));
 }
@@ -400,7 +479,7 @@ async fn a_log_of_a_newer_version_is_not_touched() {
     let (root, driver) = new_root();
     noted(&driver, "a", "1").await;
     let left = kill(root.path());
-    let mut newer = Says::Begun { boot: Bytes::new() }.encode(5, 1).concat();
+    let mut newer = bytes_of(Says::Begun { boot: Bytes::new() }, 5, 1);
     let body_at = newer.len() - 4;
     newer[body_at + 3] = 2;
     let sum = crc32fast::hash(&newer[body_at..]);
