@@ -1,6 +1,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat};
@@ -170,7 +171,8 @@ pub(super) fn place_file(
     }
     let is_synced = matches!(survives, Survives::LossOfPower);
     let before = store.root.removals();
-    let mut temporary = Temporary::write(store, data, is_synced).map_err(fail)?;
+    let modified = if let Survives::AKillAsOf(time) = survives { Some(time) } else { None };
+    let mut temporary = Temporary::write(store, data, modified, is_synced).map_err(fail)?;
     let mut placing = Placing::new(store, key, survives).map_err(fail)?;
     let create_only = *mode == PutMode::Create;
     let mut is_other_version = false;
@@ -206,9 +208,12 @@ struct Temporary<'a> {
 }
 
 impl<'a> Temporary<'a> {
-    fn write(store: &'a Store, data: &[Bytes], sync: bool) -> io::Result<Self> {
+    fn write(store: &'a Store, data: &[Bytes], modified: Option<SystemTime>, sync: bool) -> io::Result<Self> {
         let temporary = Temporary { store, name: store.temporary_name(), placed: false };
         let file = write_new(&store.temporary, &temporary.name, data)?;
+        if let Some(time) = modified {
+            file.set_modified(time)?;
+        }
         if sync {
             file.sync_data()?;
         }

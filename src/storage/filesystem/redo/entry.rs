@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Numbers are little-endian. The first entry of a half is a beginning. The half ends before the first entry that is not
-//! whole, has another epoch, or not the number that follows: what is behind is from before.
+//! whole or has another epoch: what is behind is from before.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,8 +41,8 @@ const KIND_ON_DISK: u8 = 6;
 /// What an entry says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Says {
-    /// The half was begun while the machine ran that has this name.
-    Begun { boot: Bytes },
+    /// The half was begun while the filesystem was mounted under this name.
+    Begun { mount: Bytes },
     /// The object has these bytes.
     Put { key: Key, data: Vec<Bytes> },
     /// It has the bytes of this earlier entry, whatever was said of it in between.
@@ -77,10 +77,10 @@ impl Says {
         front.put_bytes(0, HEADER_BYTES);
         let mut data = Vec::new();
         match self {
-            Says::Begun { boot } => {
+            Says::Begun { mount } => {
                 begin_body(&mut front, KIND_BEGINNING, "");
                 front.put_u8(VERSION);
-                front.put_slice(&boot);
+                front.put_slice(&mount);
             }
             Says::Put { key, data: pieces } => {
                 begin_body(&mut front, KIND_PUT, key.as_str());
@@ -110,7 +110,7 @@ impl Says {
         }
         let key = body.split_to(key_bytes);
         if kind == KIND_BEGINNING {
-            return (body.try_get_u8().ok()? == VERSION).then_some(Says::Begun { boot: body });
+            return (body.try_get_u8().ok()? == VERSION).then_some(Says::Begun { mount: body });
         }
         let key: Key = std::str::from_utf8(&key).ok()?.parse().ok()?;
         match kind {
@@ -167,7 +167,7 @@ pub(super) fn read(mut half: Bytes) -> io::Result<Vec<Entry>> {
         };
         let follows = match entries.last() {
             None => matches!(says, Says::Begun { .. }),
-            Some(last) => epoch == last.epoch && number == last.number + 1,
+            Some(last) => epoch == last.epoch,
         };
         if !follows {
             break;

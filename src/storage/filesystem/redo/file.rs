@@ -7,7 +7,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::entry;
+use super::entry::{self, Entry, Says};
+use super::mount::Mount;
 use crate::storage::filesystem::TEMPORARY_FOLDER;
 
 /// The two halves of the log, directly below the root. Other registries that serve the folder do not look at them.
@@ -15,6 +16,9 @@ pub(in crate::storage::filesystem) const REDO_FILES: [&str; 2] = ["longshore.red
 
 /// More parts than a write may have.
 const MOST_PARTS: usize = 1024;
+
+/// More than the first entry takes.
+const FRONT_BYTES: usize = 4096;
 
 /// The log is not made where it would take more than this part of what is free.
 const LEAST_TIMES_FREE: u64 = 16;
@@ -87,8 +91,27 @@ pub(super) fn write_all(file: &File, pieces: &mut [IoSlice<'_>], mut at: u64) ->
     Ok(())
 }
 
+/// Has the entries replayed by whoever opens the root next.
+pub(super) fn mark_as_lost(file: &File) -> io::Result<()> {
+    let mut front = vec![0; FRONT_BYTES];
+    let length = file.read_at(&mut front, 0)?;
+    front.truncate(length);
+    let Some(Entry { epoch, number, says: Says::Begun { .. }, .. }) = entry::read(front.into())?.into_iter().next()
+    else {
+        return Ok(());
+    };
+    let beginning = Says::Begun { mount: Mount::lost() }.encode(epoch, number);
+    let mut pieces: Vec<IoSlice<'_>> = beginning.pieces().map(IoSlice::new).collect();
+    write_all(file, &mut pieces, 0)?;
+    file.sync_data()
+}
+
 /// Forgets all entries, for good.
 pub(super) fn empty(file: &File) -> io::Result<()> {
-    file.write_all_at(&[0; entry::EMPTY_BYTES], 0)?;
-    file.sync_data()
+    // Some filesystems need room to write over what is there.
+    match file.write_all_at(&[0; entry::EMPTY_BYTES], 0) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => file.set_len(0)?,
+        written => written?,
+    }
+    file.sync_all()
 }

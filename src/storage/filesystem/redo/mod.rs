@@ -17,10 +17,12 @@
 //! * So that this can always be said, room for it is set aside before ([`Slot`]). Who waits for room holds no lock of a key,
 //!   and no note.
 //!
-//! A process that is killed loses no file: the log of the same boot is emptied, not replayed.
+//! A process that is killed loses no file: where the same boot of the machine has the filesystem still mounted, the log is
+//! emptied, not replayed.
 
 mod entry;
 mod file;
+mod mount;
 mod placing;
 mod replay;
 mod retire;
@@ -43,8 +45,8 @@ use bytes::Bytes;
 
 use self::entry::{Encoded, MOST_KEY_BYTES, SMALL_BYTES, Says};
 pub(super) use self::file::REDO_FILES;
+use self::mount::Mount;
 pub(super) use self::placing::{Placing, Survives};
-use self::replay::current_boot;
 pub(super) use self::replay::recover;
 use crate::storage::Key;
 
@@ -65,6 +67,7 @@ pub(super) struct RedoLog(Arc<Shared>);
 struct Shared {
     root: OwnedFd,
     path: PathBuf,
+    mount: Mount,
     half_bytes: u64,
     hashes: RandomState,
     /// How many keys `newest` has.
@@ -87,6 +90,8 @@ struct State {
     /// Of the last entry, and of the last one that is synced.
     last: u64,
     synced: u64,
+    #[cfg(test)]
+    syncs: usize,
     /// Entries that are not written yet.
     queue: Vec<Queued>,
     is_syncing: bool,
@@ -128,6 +133,8 @@ enum Phase {
     Full,
     /// The same, and it was tried in vain. It is tried again.
     Stuck,
+    /// What is noted in it may be lost as files, since a sync failed. It is kept for the next start.
+    Lost,
 }
 
 #[derive(Debug)]
@@ -138,10 +145,11 @@ struct Queued {
 }
 
 /// What the log said last of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Newest {
     number: u64,
-    is_placed: bool,
+    /// The last entry that was about a change, and not about one that may be made or was not.
+    changed: u64,
 }
 
 impl RedoLog {
@@ -150,6 +158,7 @@ impl RedoLog {
     pub(super) fn new(path: &Path, size_bytes: u64) -> io::Result<Self> {
         let root: OwnedFd = File::open(path)?.into();
         let is_wanted = size_bytes > 0 && (cfg!(test) || retire::can_sync_all(&root)?);
+        let mount = Mount::of(&root)?;
         let state = State {
             stage: if is_wanted { Stage::Cold(0) } else { Stage::Off },
             files: None,
@@ -159,6 +168,8 @@ impl RedoLog {
             epoch: 0,
             last: 0,
             synced: 0,
+            #[cfg(test)]
+            syncs: 0,
             queue: Vec::new(),
             is_syncing: false,
             newest: HashMap::new(),
@@ -168,6 +179,7 @@ impl RedoLog {
         Ok(RedoLog(Arc::new(Shared {
             root,
             path: path.to_owned(),
+            mount,
             half_bytes: size_bytes / 2,
             hashes: RandomState::new(),
             known: AtomicUsize::new(0),
@@ -215,7 +227,8 @@ impl RedoLog {
         for (key, data) in objects {
             let hash = self.0.hash(key);
             let number = state.append(Says::Put { key: (*key).clone(), data: data.to_vec() });
-            state.newest.insert(hash, Newest { number, is_placed: false });
+            let changed = state.newest.get(&hash).map_or(0, |newest| newest.changed);
+            state.newest.insert(hash, Newest { number, changed });
             state.halves[half].keys += 1;
             state.halves[half].in_flight += 1;
             state.slots += 1;
@@ -242,7 +255,7 @@ impl RedoLog {
             if !state.newest.contains_key(&hash) {
                 return Ok(None);
             }
-            if state.halves.iter().any(|half| half.phase == Phase::Stuck) {
+            if state.halves.iter().any(|half| matches!(half.phase, Phase::Stuck | Phase::Lost)) {
                 return Err(io::Error::other("the redo log cannot be emptied"));
             }
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -264,9 +277,10 @@ impl RedoLog {
         self.say_of(key, |_| true, |key| Says::Gone { key })
     }
 
-    /// Says that what stands under `key` survives by itself, unless more was said since it had `before`.
+    /// Says that what stands under `key` survives by itself, unless another change was made since the log said `before`;
+    /// that is then to be waited for.
     pub(super) fn on_disk(&self, key: &Key, before: Newest, _room: Option<&Slot>) -> Option<u64> {
-        self.say_of(key, |newest| newest == before, |key| Says::OnDisk { key })
+        self.say_of(key, |newest| newest.changed == before.changed, |key| Says::OnDisk { key })
     }
 
     fn say_of(&self, key: &Key, is_due: impl Fn(Newest) -> bool, says: impl Fn(Key) -> Says) -> Option<u64> {
@@ -275,11 +289,12 @@ impl RedoLog {
         }
         let mut state = self.0.lock();
         let hash = self.0.hash(key);
-        if !state.newest.get(&hash).is_some_and(|newest| is_due(*newest)) || key.as_str().len() > MOST_KEY_BYTES {
-            return None;
+        let newest = *state.newest.get(&hash)?;
+        if !is_due(newest) || key.as_str().len() > MOST_KEY_BYTES {
+            return Some(newest.changed);
         }
         let number = state.append(says(key.clone()));
-        state.newest.insert(hash, Newest { number, is_placed: true });
+        state.newest.insert(hash, Newest { number, changed: number });
         Some(number)
     }
 
@@ -310,7 +325,7 @@ impl Note {
             true => self.number,
             false => state.append(Says::Again { key: self.key.clone(), number: self.number }),
         };
-        state.newest.insert(self.hash, Newest { number, is_placed: true });
+        state.newest.insert(self.hash, Newest { number, changed: number });
         (!stands).then_some(number)
     }
 }
@@ -320,7 +335,8 @@ impl Drop for Note {
         let mut state = self.log.0.lock();
         if !self.is_settled {
             let number = state.append(Says::Revoked { key: self.key.clone(), number: self.number });
-            state.newest.insert(self.hash, Newest { number, is_placed: true });
+            let changed = state.newest.get(&self.hash).map_or(0, |newest| newest.changed);
+            state.newest.insert(self.hash, Newest { number, changed });
         }
         state.slots -= 1;
         state.halves[self.half].in_flight -= 1;
@@ -364,18 +380,18 @@ impl Shared {
         }
         state.end_current();
         self.changed.notify_all();
-        state.begin(next);
+        state.begin(next, &self.mount);
         has_room(state, &state.halves[next])
     }
 }
 
 impl State {
-    fn begin(&mut self, half: usize) {
+    fn begin(&mut self, half: usize, mount: &Mount) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         self.epoch = now.max(self.epoch + 1);
         self.halves[half] = Half { phase: Phase::Current, ..Half::default() };
         self.current = Some(half);
-        self.append(Says::Begun { boot: current_boot() });
+        self.append(Says::Begun { mount: mount.name() });
     }
 
     /// What comes next is not for this half.

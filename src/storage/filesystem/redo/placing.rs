@@ -1,6 +1,7 @@
 //! What is said to the log while a file gets its name.
 
 use std::io;
+use std::time::SystemTime;
 
 use super::{Newest, Note, RedoLog, Slot};
 use crate::storage::Key;
@@ -9,6 +10,8 @@ use crate::storage::filesystem::store::Store;
 /// What a file survives that is placed.
 pub(in crate::storage::filesystem) enum Survives {
     AKill,
+    /// The same; it was written at this time.
+    AKillAsOf(SystemTime),
     /// A loss of power, too, since it is synced.
     LossOfPower,
     /// The same, since the log has it.
@@ -35,7 +38,7 @@ impl<'a> Placing<'a> {
         let is_synced = matches!(survives, Survives::LossOfPower);
         let (note, room) = match survives {
             // After a loss of power there is what survived before it.
-            Survives::AKill => (None, None),
+            Survives::AKill | Survives::AKillAsOf(_) => (None, None),
             Survives::LossOfPower => (None, log.slot(key)?),
             Survives::Noted(note) => (Some(note), None),
         };

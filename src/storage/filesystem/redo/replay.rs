@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rustix::fs::OFlags;
 
 use super::entry::{Entry, Says};
+use super::mount::Mount;
 use super::{Survives, entry, file};
 use crate::storage::filesystem::blocking::Cancelled;
 use crate::storage::filesystem::object;
@@ -26,29 +27,31 @@ enum Last {
     Absent(SystemTime),
 }
 
-/// Makes the files what the log says, where power was lost since, and empties the log.
+/// Makes the files what the log says, where the filesystem is mounted anew since, as after a loss of power, and empties the
+/// log.
 ///
 /// # Errors
 /// Then the files are not what they were, and nobody may be served.
 pub(in crate::storage::filesystem) fn recover(store: &Store, path: &Path) -> io::Result<()> {
     let Some(files) = file::open(path)? else { return file::remove(path) };
     let mut halves = Vec::new();
-    let mut is_of_this_boot = true;
+    let (mut is_of_this_mount, mut is_lost) = (true, false);
     for mut file in &files {
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let entries = entry::read(content.into())?;
-        if let Some(Entry { says: Says::Begun { boot }, .. }) = entries.first() {
-            is_of_this_boot &= !boot.is_empty() && *boot == current_boot();
+        if let Some(Entry { says: Says::Begun { mount }, .. }) = entries.first() {
+            is_of_this_mount &= store.redo.0.mount.is(mount);
+            is_lost |= *mount == Mount::lost();
             halves.push((entries, file));
         }
     }
     // The older one is replayed first, and emptied first.
     halves.sort_by_key(|(entries, _)| entries.first().map(|entry| entry.epoch));
-    if !is_of_this_boot {
-        let restored = replay(store, halves.iter().flat_map(|(entries, _)| entries))?;
+    if !is_of_this_mount {
+        let restored = replay(store, halves.iter().flat_map(|(entries, _)| entries), is_lost)?;
         let root = path.display();
-        log::warn!(root:%, restored; "power was lost; what the filesystem had not written yet was put again");
+        log::warn!(root:%, restored; "power was lost, or it is mounted anew; what had not been written yet was put again");
     }
     if !halves.is_empty() {
         rustix::fs::syncfs(File::open(path)?)?;
@@ -66,16 +69,14 @@ fn files_differ(files: &[File; 2], half_bytes: u64) -> io::Result<bool> {
     Ok(files[0].metadata()?.len() != half_bytes || files[1].metadata()?.len() != half_bytes)
 }
 
-/// Which boot of the machine this is; empty where it cannot be told, and then no boot equals another.
-pub(super) fn current_boot() -> Bytes {
-    std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default().into()
-}
-
 /// How many objects were not what the log says.
-fn replay<'a>(store: &Store, entries: impl Iterator<Item = &'a Entry> + Clone) -> io::Result<usize> {
+fn replay<'a>(store: &Store, entries: impl Iterator<Item = &'a Entry> + Clone, is_lost: bool) -> io::Result<usize> {
     let mut restored = 0;
-    for (key, last) in last_of_each(entries) {
-        restored += usize::from(restore(store, &key, last)?);
+    let (there, absent): (Vec<_>, Vec<_>) =
+        last_of_each(entries).into_iter().partition(|(_, last)| matches!(last, Last::There(..)));
+    // The disk may be full.
+    for (key, last) in absent.into_iter().chain(there) {
+        restored += usize::from(restore(store, &key, last, is_lost)?);
     }
     Ok(restored)
 }
@@ -112,8 +113,8 @@ fn revoked_by(entry: &Entry) -> Option<u64> {
     }
 }
 
-/// Whether it was not what it has to be.
-fn restore(store: &Store, key: &Key, last: Last) -> io::Result<bool> {
+/// Whether it was not what it has to be. What is lost may look right: it stands in the cache, and is not on the disk.
+fn restore(store: &Store, key: &Key, last: Last, is_lost: bool) -> io::Result<bool> {
     let (data, written) = match last {
         Last::There(data, written) => (Some(data), written),
         Last::Absent(written) => (None, written),
@@ -133,11 +134,13 @@ fn restore(store: &Store, key: &Key, last: Last) -> io::Result<bool> {
         (None, None) => Ok(false),
         (Some(_), None) => object::delete(store, key, &nobody_leaves).map(|()| true).map_err(io_error),
         (found, Some(data)) => {
-            if found.is_some_and(|(file, _)| has_content(file, &data)) {
+            if !is_lost && found.is_some_and(|(file, _)| has_content(file, &data)) {
                 return Ok(false);
             }
+            // With the time of its entry: should the power be lost again, it is not taken for newer.
+            let survives = if is_lost { Survives::LossOfPower } else { Survives::AKillAsOf(written) };
             let pieces = std::slice::from_ref(&data);
-            let put = object::place_file(store, key, pieces, &PutMode::Overwrite, Survives::AKill, &nobody_leaves);
+            let put = object::place_file(store, key, pieces, &PutMode::Overwrite, survives, &nobody_leaves);
             put.map(|()| true).map_err(io_error)
         }
     }

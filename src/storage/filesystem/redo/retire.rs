@@ -1,5 +1,6 @@
 //! The thread that makes the log and empties what is full of it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
@@ -7,17 +8,25 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, StatxFlags, statx};
+
 use super::{Half, Phase, RedoLog, Shared, Stage, State, file};
 
 /// After this time it is tried again to empty a half.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Kernels before 5.8 do not tell of a sync of the whole filesystem that it failed; they do not know the number of a mount
+/// either.
+const MOUNT_NUMBER: StatxFlags = StatxFlags::MNT_ID;
 
 /// Of these it is known that a sync of the whole filesystem is one: ext4 and its elders, XFS, Btrfs, F2FS.
 const KNOWN_FILESYSTEMS: [u32; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 
 pub(super) fn can_sync_all(root: &OwnedFd) -> io::Result<bool> {
     let kind = rustix::fs::fstatfs(root)?.f_type;
-    Ok(KNOWN_FILESYSTEMS.contains(&(kind as u32)))
+    let found = statx(root, "", AtFlags::EMPTY_PATH, MOUNT_NUMBER)?;
+    let tells_of_failures = found.stx_mask & MOUNT_NUMBER.bits() != 0;
+    Ok(tells_of_failures && KNOWN_FILESYSTEMS.contains(&(kind as u32)))
 }
 
 impl RedoLog {
@@ -57,6 +66,7 @@ impl Shared {
             // The older one first: what it says must not stay behind what comes after it.
             let is_full = |half: &usize| matches!(state.halves[*half].phase, Phase::Full | Phase::Stuck);
             let full = (0..state.halves.len()).filter(is_full).min_by_key(|half| state.halves[*half].last);
+            let full = full.filter(|_| state.halves.iter().all(|half| half.phase != Phase::Lost));
             let Some(full) = full else {
                 if state.is_closing {
                     return;
@@ -68,12 +78,14 @@ impl Shared {
             if let Err(error) = self.retire(full) {
                 log::error!(root:% = self.path.display(), error:%; "the redo log cannot be emptied");
                 let mut state = self.lock();
-                state.halves[full].phase = Phase::Stuck;
+                if state.halves[full].phase != Phase::Lost {
+                    state.halves[full].phase = Phase::Stuck;
+                }
                 self.changed.notify_all();
-                if state.is_closing {
+                let waited = self.changed.wait_timeout_while(state, RETRY, |state| !state.is_closing);
+                if waited.unwrap_or_else(PoisonError::into_inner).0.is_closing {
                     return;
                 }
-                drop(self.changed.wait_timeout(state, RETRY).unwrap_or_else(PoisonError::into_inner));
             }
         }
     }
@@ -93,6 +105,17 @@ impl Shared {
         Ok(())
     }
 
+    /// A sync failed. The next one would not: the kernel tells of what it could not write once, and forgets it. So the halves
+    /// are what the objects are written from when the root is opened again, wherever that is.
+    pub(super) fn keep_for_the_next_start(&self, full: usize, files: &[File; 2]) -> io::Result<()> {
+        let mut state = self.lock();
+        state.stage = Stage::Off;
+        state.end_current();
+        state.halves[full].phase = Phase::Lost;
+        drop(state);
+        files.iter().try_for_each(file::mark_as_lost)
+    }
+
     /// Empties a half that is full, when all that is noted in it is placed and has survived.
     fn retire(self: &Arc<Self>, full: usize) -> io::Result<()> {
         let mut state = self.lock();
@@ -107,10 +130,12 @@ impl Shared {
             Err(error) if !is_off => return Err(error),
             _ => {}
         }
-        rustix::fs::syncfs(&self.root)?;
-        if let Some(files) = files {
-            file::empty(&files[full])?;
+        let Some(files) = files else { return Ok(()) };
+        if let Err(error) = rustix::fs::syncfs(&self.root) {
+            self.keep_for_the_next_start(full, &files)?;
+            return Err(error.into());
         }
+        file::empty(&files[full])?;
         let mut state = self.lock();
         state.halves[full] = Half::default();
         state.newest.retain(|_, newest| newest.number > last);

@@ -29,12 +29,17 @@ impl Shared {
             drop(queue);
             state = self.lock();
             state.is_syncing = false;
+            #[cfg(test)]
+            {
+                state.syncs += 1;
+            }
             match written {
                 Ok(()) => state.synced = last,
                 Err(error) => {
                     log::error!(root:% = self.path.display(), error:%; "the redo log cannot be written; it is not used any more");
                     state.stage = Stage::Off;
                     state.end_current();
+                    state.queue.clear();
                 }
             }
             self.changed.notify_all();

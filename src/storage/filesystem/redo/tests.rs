@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::entry::{self, Entry, Says};
-use super::{MOST_BYTES, OBJECTS_WITHOUT, Phase, Placing, REDO_FILES, RedoLog, Stage, Survives};
+use super::{MOST_BYTES, Note, OBJECTS_WITHOUT, Phase, Placing, REDO_FILES, RedoLog, Stage, Survives};
 use crate::storage::StorageErrorKind;
 use crate::storage::filesystem::tests::{files_below, key};
 use crate::storage::filesystem::*;
@@ -86,10 +86,10 @@ fn entries_in(root: &Path, half: usize) -> Vec<Entry> {
 fn lose_power(root: &Path) -> TempDir {
     let left = kill(root);
     for (half, name) in REDO_FILES.iter().enumerate() {
-        if let Some(Entry { epoch, number, says: Says::Begun { boot }, .. }) = entries_in(root, half).first() {
-            let other_boot = Says::Begun { boot: vec![b'x'; boot.len()].into() };
+        if let Some(Entry { epoch, number, says: Says::Begun { mount }, .. }) = entries_in(root, half).first() {
+            let other_mount = Says::Begun { mount: vec![b'x'; mount.len()].into() };
             let file = OpenOptions::new().write(true).open(left.path().join(name)).unwrap();
-            file.write_all_at(&bytes_of(other_boot, *epoch, *number), 0).unwrap();
+            file.write_all_at(&bytes_of(other_mount, *epoch, *number), 0).unwrap();
         }
     }
     left
@@ -121,13 +121,13 @@ async fn what_a_loss_of_power_took_is_put_again() {
 #[tokio::test]
 async fn nothing_is_synced_but_the_log() {
     let (root, driver) = new_root();
-    let before = driver.store.redo.0.lock().synced;
+    let before = driver.store.redo.0.lock().syncs;
     let blob = Change::Put { key: key("blob"), data: vec!["1".into(), "2".into()], durability: Durability::Power };
     let link = Change::Put { key: key("link"), data: vec!["3".into()], durability: Durability::Power };
     driver.apply(vec![blob, link]).await.unwrap();
-    // One sync for both: it is through when both are in.
     assert_eq!(entries_in(root.path(), 0).len(), 3);
-    assert_eq!(driver.store.redo.0.lock().synced, before + 3);
+    // For both.
+    assert_eq!(driver.store.redo.0.lock().syncs, before + 1);
     let left = lose_power(root.path());
     fs::remove_file(left.path().join("blob")).unwrap();
     fs::remove_file(left.path().join("link")).unwrap();
@@ -176,6 +176,37 @@ async fn what_another_registry_wrote_since_stays() {
     file.set_modified(SystemTime::now() + Duration::from_secs(120)).unwrap();
     drop(open(left.path()));
     assert_eq!(on_disk(left.path(), "tag").as_deref(), Some("2"));
+}
+
+/// What is put again is as old as its entry, so that another loss of power finds it as the first one did.
+#[tokio::test]
+async fn power_may_be_lost_while_it_is_made_up_for() {
+    let (root, driver) = new_root();
+    noted(&driver, "a", "1").await;
+    let left = lose_power(root.path());
+    fs::remove_file(left.path().join("a")).unwrap();
+    let written = entries_in(left.path(), 0)[1].written;
+    drop(open(left.path()));
+    assert_eq!(fs::metadata(left.path().join("a")).unwrap().modified().unwrap(), written);
+}
+
+/// A sync of the whole filesystem failed, and another one would not: what is in the cache may never get on the disk.
+#[tokio::test]
+async fn what_a_failed_sync_lost_is_written_anew() {
+    let (root, driver) = new_root();
+    noted(&driver, "a", "1").await;
+    let shared = &driver.store.redo.0;
+    let files = shared.lock().files.clone().unwrap();
+    shared.keep_for_the_next_start(0, &files).unwrap();
+    driver.delete(&key("a")).await.unwrap_err();
+    noted(&driver, "b", "2").await;
+    drop(driver);
+    assert!(!log_is_empty(root.path()));
+    let before = fs::metadata(root.path().join("a")).unwrap().created().ok();
+    drop(open(root.path()));
+    assert_ne!(fs::metadata(root.path().join("a")).unwrap().created().ok(), before);
+    assert_eq!(on_disk(root.path(), "a").as_deref(), Some("1"));
+    assert!(log_is_empty(root.path()));
 }
 
 #[tokio::test]
@@ -291,20 +322,28 @@ async fn a_note_that_is_overtaken_is_said_again_when_it_is_placed() {
 async fn what_is_synced_hides_nothing_that_came_after_it() {
     let (root, driver) = new_root();
     let (store, name) = (&driver.store, key("a"));
-    noted(&driver, "a", "before").await;
-    for is_noted_before in [false, true] {
+    for (is_noted_before, is_placed) in [(false, true), (true, true), (false, false), (true, false)] {
+        noted(&driver, "a", "before").await;
         let note = || store.redo.note(&[(&name, &["late".into()])]).unwrap().unwrap().pop().unwrap();
         let early = is_noted_before.then(note);
         let mut placing = Placing::new(store, &name, Survives::LossOfPower).unwrap();
         placing.placed();
-        let survives = Survives::Noted(early.unwrap_or_else(note));
-        let nobody_leaves = Cancelled::default();
-        object::place_file(store, &name, &["late".into()], &PutMode::Overwrite, survives, &nobody_leaves).unwrap();
-        placing.finish().unwrap();
+        let note = early.unwrap_or_else(note);
+        if is_placed {
+            let (survives, nobody_leaves) = (Survives::Noted(note), Cancelled::default());
+            object::place_file(store, &name, &["late".into()], &PutMode::Overwrite, survives, &nobody_leaves).unwrap();
+            placing.finish().unwrap();
+        } else {
+            // It fails, before or after it is said what survives.
+            placing.finish().unwrap();
+            drop(note);
+        }
+        noted(&driver, "b", "syncs the log").await;
         let left = lose_power(root.path());
-        fs::remove_file(left.path().join("a")).unwrap();
+        fs::write(left.path().join("a"), "synced").unwrap();
         drop(open(left.path()));
-        assert_eq!(on_disk(left.path(), "a").as_deref(), Some("late"), "{is_noted_before}");
+        let expected = if is_placed { "late" } else { "synced" };
+        assert_eq!(on_disk(left.path(), "a").as_deref(), Some(expected), "{is_noted_before} {is_placed}");
     }
 }
 
@@ -410,6 +449,12 @@ async fn the_newer_half_is_replayed_over_the_older_one() {
     drop(held);
     driver.store.redo.settle();
     assert!(entries_in(root.path(), 0).is_empty());
+    // What the half that is left knows is still known.
+    driver.delete(&key("a")).await.unwrap();
+    let left = lose_power(root.path());
+    fs::write(left.path().join("a"), "").unwrap();
+    drop(open(left.path()));
+    assert_eq!(on_disk(left.path(), "a"), None);
 }
 
 /// Where the log has no room, what is put is synced as a file, and stands over what the log says.
@@ -432,6 +477,40 @@ async fn a_full_log_is_gone_round() {
     assert!(driver.store.redo.note(&[(&name, &[filler])]).unwrap().is_some());
     drop(driver);
     assert!(log_is_empty(root.path()));
+}
+
+#[tokio::test]
+async fn there_is_always_room_to_say_a_note_again() {
+    let (root, driver) = new_root();
+    let store = &driver.store;
+    let name = key("a");
+    let held: Vec<Note> =
+        (0..3).flat_map(|_| store.redo.note(&[(&name, &["late".into()])]).unwrap().unwrap()).collect();
+    for size in [MOST_BYTES as usize, 10_000, 1_000, 100, 1] {
+        let (filler, data) = (key(&format!("filler/{size}")), [vec![0; size].into()]);
+        let mut fillers = Vec::new();
+        while let Some(note) = store.redo.note(&[(&filler, &data)]).unwrap() {
+            fillers.extend(note);
+            if store.redo.0.lock().current == Some(1) {
+                // Neither half can be emptied.
+                std::mem::forget(fillers.pop());
+            }
+        }
+        fillers.into_iter().for_each(std::mem::forget);
+    }
+    let nobody_leaves = Cancelled::default();
+    // Each but the last is overtaken.
+    for note in held {
+        object::place_file(store, &name, &["late".into()], &PutMode::Overwrite, Survives::Noted(note), &nobody_leaves)
+            .unwrap();
+    }
+    assert!(driver.store.redo.0.lock().halves.iter().all(|half| half.end <= LOG_BYTES / 2));
+    let left = lose_power(root.path());
+    fs::remove_file(left.path().join("a")).unwrap();
+    drop(open(left.path()));
+    assert_eq!(on_disk(left.path(), "a").as_deref(), Some("late"));
+    // Those that were forgotten would be waited for.
+    std::mem::forget(driver);
 }
 
 #[tokio::test]
@@ -479,7 +558,7 @@ async fn a_log_of_a_newer_version_is_not_touched() {
     let (root, driver) = new_root();
     noted(&driver, "a", "1").await;
     let left = kill(root.path());
-    let mut newer = bytes_of(Says::Begun { boot: Bytes::new() }, 5, 1);
+    let mut newer = bytes_of(Says::Begun { mount: Bytes::new() }, 5, 1);
     let body_at = newer.len() - 4;
     newer[body_at + 3] = 2;
     let sum = crc32fast::hash(&newer[body_at..]);
