@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tempfile::TempDir;
 
 use super::lock::LOCK_FILE;
 use super::pending::JOURNAL_FILE;
@@ -34,6 +35,24 @@ pub(super) fn files_below(folder: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// The files as a process that is killed now would leave them.
+pub(super) fn left_by_a_kill(root: &Path) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let from = entry.unwrap().path();
+            let to = to.join(from.file_name().unwrap());
+            match from.is_dir() {
+                true => copy(&from, &to),
+                false => assert!(fs::copy(&from, &to).is_ok()),
+            }
+        }
+    }
+    let left = tempfile::tempdir().unwrap();
+    copy(root, left.path());
+    left
 }
 
 async fn run_suite(sync: bool) {

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
 use super::JOURNAL_FILE;
-use crate::storage::filesystem::tests::{files_below, key, open, put, removal, upload};
+use crate::storage::filesystem::tests::{files_below, key, left_by_a_kill, open, put, removal, upload};
 use crate::storage::filesystem::*;
 use crate::storage::{Entry, EntryKind, StorageErrorKind};
 
@@ -30,24 +30,6 @@ async fn names(driver: &Filesystem, folder: &str, start_after: Option<&str>, lim
 
 fn on_disk(root: &Path, name: &str) -> Option<String> {
     fs::read_to_string(root.join(name)).ok()
-}
-
-/// The files as a process that is killed now would leave them.
-fn left_by_a_kill(root: &Path) -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let from = entry.unwrap().path();
-            let to = to.join(from.file_name().unwrap());
-            match from.is_dir() {
-                true => copy(&from, &to),
-                false => assert!(fs::copy(&from, &to).is_ok()),
-            }
-        }
-    }
-    let left = tempfile::tempdir().unwrap();
-    copy(root, left.path());
-    left
 }
 
 /// A full disk has no room for the folder, and an upload is asked for, cancelled and expires there all the same.

@@ -23,9 +23,11 @@
 mod entry;
 mod file;
 mod mount;
+mod note;
 mod placing;
 mod replay;
 mod retire;
+mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -38,16 +40,16 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use self::entry::{Encoded, MOST_KEY_BYTES, SMALL_BYTES, Says};
+use self::entry::{MOST_KEY_BYTES, SMALL_BYTES, Says};
 pub(super) use self::file::REDO_FILES;
 use self::mount::Mount;
+pub(super) use self::note::{Note, Slot};
 pub(super) use self::placing::{Placing, Survives};
 pub(super) use self::replay::recover;
+use self::state::{Half, Newest, Phase, Stage, State};
 use crate::storage::Key;
 
 /// The longest object that is noted.
@@ -75,81 +77,6 @@ struct Shared {
     state: Mutex<State>,
     /// An entry is synced, a half retired, or a note dropped.
     changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    stage: Stage,
-    files: Option<Arc<[File; 2]>>,
-    /// Makes the log, and empties halves.
-    keeper: Option<JoinHandle<()>>,
-    halves: [Half; 2],
-    /// The half that is written to.
-    current: Option<usize>,
-    epoch: u64,
-    /// Of the last entry, and of the last one that is synced.
-    last: u64,
-    synced: u64,
-    #[cfg(test)]
-    syncs: usize,
-    /// Entries that are not written yet.
-    queue: Vec<Queued>,
-    is_syncing: bool,
-    /// What the log last said of a key, by the key's hash.
-    newest: HashMap<u64, Newest>,
-    /// How many entries without data there is room for, whatever else comes.
-    slots: usize,
-    is_closing: bool,
-}
-
-#[derive(Debug)]
-enum Stage {
-    /// Not begun, for want of objects; so many were put.
-    Cold(usize),
-    /// Being made.
-    Making,
-    Ready,
-    /// It is not wanted, cannot be made, or failed: everything is synced by itself.
-    Off,
-}
-
-#[derive(Debug, Default)]
-struct Half {
-    phase: Phase,
-    end: u64,
-    /// The last entry in it.
-    last: u64,
-    keys: usize,
-    /// How many objects are noted in it that may not have their place yet.
-    in_flight: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Empty,
-    Current,
-    /// It is to be emptied.
-    Full,
-    /// The same, and it was tried in vain. It is tried again.
-    Stuck,
-    /// What is noted in it may be lost as files, since a sync failed. It is kept for the next start.
-    Lost,
-}
-
-#[derive(Debug)]
-struct Queued {
-    half: usize,
-    at: u64,
-    entry: Encoded,
-}
-
-/// What the log said last of a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Newest {
-    number: u64,
-    /// The last entry that was about a change, and not about one that may be made or was not.
-    changed: u64,
 }
 
 impl RedoLog {
@@ -304,58 +231,6 @@ impl RedoLog {
     }
 }
 
-/// An object that is noted and about to be placed. When it is dropped before that, it is revoked.
-#[derive(Debug)]
-pub(super) struct Note {
-    log: RedoLog,
-    key: Key,
-    hash: u64,
-    half: usize,
-    number: u64,
-    is_settled: bool,
-}
-
-impl Note {
-    /// The file has its name. Gives what to wait for. Under the lock of the key.
-    pub(super) fn placed(&mut self) -> Option<u64> {
-        self.is_settled = true;
-        let mut state = self.log.0.lock();
-        let stands = state.newest.get(&self.hash).is_some_and(|newest| newest.number == self.number);
-        let number = match stands {
-            true => self.number,
-            false => state.append(Says::Again { key: self.key.clone(), number: self.number }),
-        };
-        state.newest.insert(self.hash, Newest { number, changed: number });
-        (!stands).then_some(number)
-    }
-}
-
-impl Drop for Note {
-    fn drop(&mut self) {
-        let mut state = self.log.0.lock();
-        if !self.is_settled {
-            let number = state.append(Says::Revoked { key: self.key.clone(), number: self.number });
-            let changed = state.newest.get(&self.hash).map_or(0, |newest| newest.changed);
-            state.newest.insert(self.hash, Newest { number, changed });
-        }
-        state.slots -= 1;
-        state.halves[self.half].in_flight -= 1;
-        if state.halves[self.half].phase != Phase::Current {
-            self.log.0.changed.notify_all();
-        }
-    }
-}
-
-/// Room for an entry without data.
-#[derive(Debug)]
-pub(super) struct Slot(RedoLog);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.0.lock().slots -= 1;
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -382,35 +257,5 @@ impl Shared {
         self.changed.notify_all();
         state.begin(next, &self.mount);
         has_room(state, &state.halves[next])
-    }
-}
-
-impl State {
-    fn begin(&mut self, half: usize, mount: &Mount) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        self.epoch = now.max(self.epoch + 1);
-        self.halves[half] = Half { phase: Phase::Current, ..Half::default() };
-        self.current = Some(half);
-        self.append(Says::Begun { mount: mount.name() });
-    }
-
-    /// What comes next is not for this half.
-    fn end_current(&mut self) {
-        if let Some(current) = self.current.take() {
-            self.halves[current].phase = Phase::Full;
-        }
-    }
-
-    /// Appends to the current half, which has room for it. Gives the entry's number.
-    fn append(&mut self, says: Says) -> u64 {
-        self.last += 1;
-        let number = self.last;
-        let Some(half) = self.current else { return number };
-        let entry = says.encode(self.epoch, number);
-        let at = self.halves[half].end;
-        self.halves[half].end += entry.len();
-        self.halves[half].last = number;
-        self.queue.push(Queued { half, at, entry });
-        number
     }
 }

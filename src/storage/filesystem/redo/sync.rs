@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, PoisonError};
 
-use super::{Queued, Shared, Stage, file};
+use super::state::Queued;
+use super::{Shared, Stage, file};
 
 impl Shared {
     /// Waits until the entry with this number is synced.

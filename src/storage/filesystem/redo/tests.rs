@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::entry::{self, Entry, Says};
 use super::{MOST_BYTES, Note, OBJECTS_WITHOUT, Phase, Placing, REDO_FILES, RedoLog, Stage, Survives};
 use crate::storage::StorageErrorKind;
-use crate::storage::filesystem::tests::{files_below, key};
+use crate::storage::filesystem::tests::{files_below, key, left_by_a_kill};
 use crate::storage::filesystem::*;
 
 const LOG_BYTES: u64 = 1024 * 1024;
@@ -60,24 +60,6 @@ fn on_disk(root: &Path, name: &str) -> Option<String> {
     fs::read_to_string(root.join(name)).ok()
 }
 
-/// The files as a process that is killed now would leave them.
-fn kill(root: &Path) -> TempDir {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let from = entry.unwrap().path();
-            let to = to.join(from.file_name().unwrap());
-            match from.is_dir() {
-                true => copy(&from, &to),
-                false => assert!(fs::copy(&from, &to).is_ok()),
-            }
-        }
-    }
-    let left = tempfile::tempdir().unwrap();
-    copy(root, left.path());
-    left
-}
-
 fn bytes_of(says: Says, epoch: u64, number: u64) -> Vec<u8> {
     says.encode(epoch, number).pieces().collect::<Vec<_>>().concat()
 }
@@ -88,7 +70,7 @@ fn entries_in(root: &Path, half: usize) -> Vec<Entry> {
 
 /// The same, and the machine was started anew since.
 fn lose_power(root: &Path) -> TempDir {
-    let left = kill(root);
+    let left = left_by_a_kill(root);
     for (half, name) in REDO_FILES.iter().enumerate() {
         if let Some(Entry { epoch, number, says: Says::Begun { mount }, .. }) = entries_in(root, half).first() {
             let other_mount = Says::Begun { mount: vec![b'x'; mount.len()].into() };
@@ -161,7 +143,7 @@ async fn after_a_kill_alone_the_log_is_emptied_and_nothing_else() {
     let (root, driver) = new_root();
     noted(&driver, "a", "1").await;
     noted(&driver, "b", "2").await;
-    let left = kill(root.path());
+    let left = left_by_a_kill(root.path());
     // Another registry served the folder meanwhile.
     fs::remove_file(left.path().join("a")).unwrap();
     fs::write(left.path().join("b"), "3").unwrap();

@@ -155,7 +155,7 @@ async fn there_is_always_room_to_say_a_note_again() {
 async fn a_log_of_a_newer_version_is_not_touched() {
     let (root, driver) = new_root();
     noted(&driver, "a", "1").await;
-    let left = kill(root.path());
+    let left = left_by_a_kill(root.path());
     let mut newer = bytes_of(Says::Begun { mount: Bytes::new() }, 5, 1);
     let body_at = newer.len() - 4;
     newer[body_at + 3] = 2;
