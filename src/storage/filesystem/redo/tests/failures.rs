@@ -125,7 +125,7 @@ async fn there_is_always_room_to_say_a_note_again() {
     let store = &driver.store;
     let name = key("a");
     let held: Vec<Note> =
-        (0..3).flat_map(|_| store.redo.note(&[(&name, &["late".into()])]).unwrap().unwrap()).collect();
+        (0..20).flat_map(|_| store.redo.note(&[(&name, &["late".into()])]).unwrap().unwrap()).collect();
     for size in [MOST_BYTES as usize, 10_000, 1_000, 100, 1] {
         let (filler, data) = (key(&format!("filler/{size}")), [vec![0; size].into()]);
         let mut fillers = Vec::new();

@@ -115,6 +115,16 @@ async fn the_newer_half_is_not_emptied_before_the_older_one() {
     noted(&driver, "a", "2").await;
     break_half(&driver, root.path(), 0);
     drop(held);
+    while driver.store.redo.0.lock().halves[0].phase != Phase::Stuck {
+        tokio::task::yield_now().await;
+    }
+    {
+        // As when it cannot be written.
+        let mut state = driver.store.redo.0.lock();
+        state.stage = Stage::Off;
+        state.end_current();
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     drop(driver);
     assert!(!entries_in(root.path(), 1).is_empty());
     let left = lose_power(root.path());
