@@ -48,7 +48,11 @@ class Disk:
         run("mkfs.ext4", "-q", "-E", "nodiscard", str(self.image))
         # The image is written past the page cache: what is not synced is not in it.
         self.device = run("losetup", "--direct-io=on", "-f", "--show", str(self.image))
-        run("mount", self.device, str(self.mount))
+        try:
+            run("mount", self.device, str(self.mount))
+        except subprocess.CalledProcessError:
+            run("losetup", "-d", self.device)
+            raise
 
     def lose_power(self):
         folder = os.open(self.mount, os.O_RDONLY)

@@ -41,8 +41,19 @@ pub(super) fn open(root: &Path) -> io::Result<Option<[File; 2]>> {
     }
 }
 
-/// Makes both, full of zeros: a sync then has data to write, and nothing of the filesystem's.
+/// Makes both, full of zeros: a sync then has data to write, and nothing of the filesystem's. What could not be made whole
+/// takes no room.
 pub(super) fn make(root: &Path, half_bytes: u64, free_bytes: u64) -> io::Result<[File; 2]> {
+    make_whole(root, half_bytes, free_bytes).inspect_err(|_| {
+        for folder in [root.join(TEMPORARY_FOLDER), root.to_owned()] {
+            if let Err(error) = remove(&folder) {
+                log::warn!(folder:% = folder.display(), error:%; "cannot remove what was made of the redo log");
+            }
+        }
+    })
+}
+
+fn make_whole(root: &Path, half_bytes: u64, free_bytes: u64) -> io::Result<[File; 2]> {
     if free_bytes / LEAST_TIMES_FREE < 2 * half_bytes {
         return Err(io::Error::new(io::ErrorKind::StorageFull, "too little of the disk is free"));
     }
@@ -63,9 +74,10 @@ pub(super) fn make(root: &Path, half_bytes: u64, free_bytes: u64) -> io::Result<
     open(root)?.ok_or_else(|| io::Error::other("it has been removed"))
 }
 
-pub(super) fn remove(root: &Path) -> io::Result<()> {
+/// Removes what there is of both.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
     for name in REDO_FILES {
-        match fs::remove_file(root.join(name)) {
+        match fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -54,7 +54,11 @@ pub(in crate::storage::filesystem) fn recover(store: &Store, path: &Path) -> io:
         log::warn!(root:%, restored; "power was lost, or it is mounted anew; what had not been written yet was put again");
     }
     if !halves.is_empty() {
-        rustix::fs::syncfs(File::open(path)?)?;
+        if let Err(error) = rustix::fs::syncfs(File::open(path)?) {
+            // The next start must not believe the next sync.
+            files.iter().try_for_each(file::mark_as_lost)?;
+            return Err(error.into());
+        }
         halves.iter().try_for_each(|(_, file)| file::empty(file))?;
     }
     let mut state = store.redo.0.lock();

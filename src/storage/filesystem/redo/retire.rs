@@ -63,11 +63,7 @@ impl Shared {
                 state.stage = Stage::Off;
                 state.end_current();
             }
-            // The older one first: what it says must not stay behind what comes after it.
-            let is_full = |half: &usize| matches!(state.halves[*half].phase, Phase::Full | Phase::Stuck);
-            let full = (0..state.halves.len()).filter(is_full).min_by_key(|half| state.halves[*half].last);
-            let full = full.filter(|_| state.halves.iter().all(|half| half.phase != Phase::Lost));
-            let Some(full) = full else {
+            let Some(full) = state.next_to_empty() else {
                 if state.is_closing {
                     return;
                 }

@@ -100,6 +100,15 @@ impl State {
         }
     }
 
+    /// The older one of those that are full: what it says must not stay behind what comes after it.
+    pub(super) fn next_to_empty(&self) -> Option<usize> {
+        if self.halves.iter().any(|half| half.phase == Phase::Lost) {
+            return None;
+        }
+        let is_full = |half: &usize| matches!(self.halves[*half].phase, Phase::Full | Phase::Stuck);
+        (0..self.halves.len()).filter(is_full).min_by_key(|half| self.halves[*half].last)
+    }
+
     /// Appends to the current half, which has room for it. Gives the entry's number.
     pub(super) fn append(&mut self, says: Says) -> u64 {
         self.last += 1;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use super::super::file;
 use super::*;
 
 /// What is put again is as old as its entry, so that another loss of power finds it as the first one did.
@@ -98,6 +99,18 @@ async fn the_log_ends_before_what_is_torn_or_of_an_earlier_time() {
 }
 
 /// Where the log has no room, what is put is synced as a file, and stands over what the log says.
+#[test]
+fn a_log_that_cannot_be_made_takes_no_room() {
+    let root = tempfile::tempdir().unwrap();
+    let temporary = root.path().join(TEMPORARY_FOLDER);
+    fs::create_dir(&temporary).unwrap();
+    // The second half cannot be put in its place.
+    fs::create_dir_all(root.path().join(REDO_FILES[1]).join("in the way")).unwrap();
+    file::make(root.path(), LOG_BYTES, u64::MAX).unwrap_err();
+    assert!(!root.path().join(REDO_FILES[0]).exists());
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_full_log_is_gone_round() {
     let (root, driver) = new_root();
